@@ -1,0 +1,74 @@
+import type { PhysicalAddressSpace } from '@minusone/memory';
+import type { PagingControls } from '@minusone/mmu';
+import type { Insn } from '../decode/insn.ts';
+import type { Exit } from './exit.ts';
+
+/**
+ * The line between the CPU (registers, segmentation, exceptions, events: plain TypeScript in `cpu/`) and the engine that runs its
+ * instructions (`engine/`: TLB, code cache, interpreter, JIT). The CPU calls `Engine`; the engine asks `EngineHost`.
+ */
+export interface EngineHost {
+  /** Address of this CPU's state in the machine's memory. */
+  readonly state: number;
+  /** Guest-physical memory of the layer that runs now. */
+  readonly physical: PhysicalAddressSpace;
+  /** Paging as CR0, CR3, CR4 and EFER say now; a new object after each change. */
+  readonly paging: PagingControls;
+  /** Hardware breakpoints on data: true where the linear range touches an enabled DR0-3 of the kind; the page then has no fast tags. */
+  watches(linearLow: number, linearHigh: number, bytes: number, write: boolean): boolean;
+  /** True while any data breakpoint is enabled on the page of this linear address. */
+  watchesPage(linearLow: number, linearHigh: number): boolean;
+}
+
+/** What a data access by the CPU itself is for. Explicit accesses use CPL; descriptor tables, TSS and interrupt delivery are implicit supervisor accesses. */
+export type AccessRights = 'cpl' | 'supervisor' | 'user';
+
+/**
+ * Data accesses at linear addresses by TypeScript code (system rows, exception delivery). Linear addresses are 64-bit as two signed 32-bit halves.
+ * They throw `GuestFault` (#PF with CR2 set, or #GP / #SS by the caller's own checks before). Crossing pages is handled; MMIO is dispatched.
+ */
+export interface LinearAccess {
+  read8(low: number, high: number, rights?: AccessRights): number;
+  read16(low: number, high: number, rights?: AccessRights): number;
+  /** Unsigned. */
+  read32(low: number, high: number, rights?: AccessRights): number;
+  read64(low: number, high: number, rights?: AccessRights): bigint;
+  write8(low: number, high: number, value: number, rights?: AccessRights): void;
+  write16(low: number, high: number, value: number, rights?: AccessRights): void;
+  write32(low: number, high: number, value: number, rights?: AccessRights): void;
+  write64(low: number, high: number, value: bigint, rights?: AccessRights): void;
+  /** Raises now what a later access would. */
+  probe(low: number, high: number, bytes: number, write: boolean, rights?: AccessRights): void;
+  /** Guest-physical address of a linear address, or throws the fault. */
+  translate(low: number, high: number, write: boolean, rights?: AccessRights): number;
+}
+
+/** Counters for `--stats` and tests. */
+export interface EngineStatistics {
+  readonly instructions: number;
+  readonly instructionsInRegions: number;
+  readonly blocksDecoded: number;
+  readonly handlers: number;
+  readonly regionsCompiled: number;
+  readonly tlbMisses: number;
+}
+
+/** Runs one CPU's instructions. */
+export interface Engine {
+  /** Runs from RIP until there is a reason to come back; at most `State.budget` instructions, each taking one from it. */
+  execute(): Exit;
+  /** Runs exactly one instruction (single step, interrupt shadow, the last of a budget), interpreted. */
+  executeOne(): Exit;
+  /** The decoded instruction at RIP after Exit.SYSTEM, and its effect's row. Throws GuestFault if fetching now faults. */
+  currentInsn(): Insn;
+  readonly linear: LinearAccess;
+  /** The mode word changed (CPL, CS, SS, CR0 ...): recompute which TLB set and which code applies. Cheap when nothing changed. */
+  modeChanged(): void;
+  /** MOV CR3 and its kin: select the set of the new address space. `keepGlobal`: global pages stay. */
+  addressSpaceChanged(keepGlobal: boolean): void;
+  /** CR0.PG, CR4.PGE ... changed, or everything must go. */
+  flushAll(): void;
+  /** INVLPG, in every address space tag. */
+  invalidatePage(linearLow: number, linearHigh: number): void;
+  readonly statistics: EngineStatistics;
+}

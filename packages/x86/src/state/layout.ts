@@ -1,0 +1,138 @@
+/**
+ * The layout of one CPU's state in the machine's linear memory: the one table from which the emitters' offsets, the
+ * TypeScript accessors and snapshots come. Handlers get the address of "their" CPU as a parameter; every offset here
+ * counts from it.
+ */
+
+/** One row: a field of `count` elements of `bytes` bytes, `stride` bytes apart. */
+export interface StateField {
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: 1 | 2 | 4 | 8 | 16 | 32;
+  readonly count: number;
+  readonly stride: number;
+}
+
+/** Segment registers by their number in instruction encodings (SDM Vol. 2A, Table 2-1 ff.), then the two system ones. */
+export const Segment = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const;
+
+/** General registers by number. AH, CH, DH, BH are the second byte of 0 to 3. */
+export const Gpr = {
+  RAX: 0,
+  RCX: 1,
+  RDX: 2,
+  RBX: 3,
+  RSP: 4,
+  RBP: 5,
+  RSI: 6,
+  RDI: 7,
+  R8: 8,
+  R9: 9,
+  R10: 10,
+  R11: 11,
+  R12: 12,
+  R13: 13,
+  R14: 14,
+  R15: 15,
+} as const;
+
+/**
+ * A segment register with its hidden part. `attributes` is in the VMCS access-rights format (SDM Vol. 3C 24.4.1): bits 0-3 type,
+ * 4 S, 5-6 DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G, 16 unusable. `readLow..readHigh` and `writeLow..writeHigh` are the offsets
+ * (unsigned 32-bit, inclusive) at which data may be read and written outside 64-bit mode: derived from type and limit, expand-down
+ * included; an empty range (low 1, high 0) where nothing may be.
+ */
+export const SegmentField = { base: 0, limit: 8, selector: 12, attributes: 16, readLow: 20, readHigh: 24, writeLow: 28, writeHigh: 32 } as const;
+const SEGMENT_STRIDE = 40;
+
+const fields: StateField[] = [];
+let end = 0;
+
+function field(name: string, bytes: StateField['bytes'], count = 1, stride: number = bytes): number {
+  const alignment = Math.min(bytes, 16);
+  const offset = Math.ceil(end / alignment) * alignment;
+  fields.push({ name, offset, bytes, count, stride });
+  end = offset + stride * count;
+  return offset;
+}
+
+/** Byte offsets of all fields. Names are the manuals'. */
+export const State = {
+  /** RAX .. R15, 8 bytes each, in encoding order. */
+  gpr: field('gpr', 8, 16),
+  /** Always zero: what a missing base or index register reads. */
+  zero: field('zero', 8),
+  rip: field('rip', 8),
+  /** EFLAGS without the six arithmetic flags: those are lazy, in `cc*` (see semantics/lazy-flags). Bit 1 is set. */
+  eflags: field('eflags', 4),
+  /** Lazy arithmetic flags: what kind of operation, of what size, and its operands and result. */
+  ccOp: field('ccOp', 4),
+  ccA: field('ccA', 8),
+  ccB: field('ccB', 8),
+  ccR: field('ccR', 8),
+  /** ES CS SS DS FS GS LDTR TR: see SegmentField. */
+  segments: field('segments', 8, 8, SEGMENT_STRIDE),
+  gdtrBase: field('gdtrBase', 8),
+  idtrBase: field('idtrBase', 8),
+  gdtrLimit: field('gdtrLimit', 4),
+  idtrLimit: field('idtrLimit', 4),
+  cr0: field('cr0', 4),
+  cr4: field('cr4', 4),
+  cr2: field('cr2', 8),
+  cr3: field('cr3', 8),
+  cr8: field('cr8', 4),
+  cpl: field('cpl', 4),
+  efer: field('efer', 8),
+  xcr0: field('xcr0', 8),
+  /** The four PDPTEs that MOV CR3 loads in PAE paging. */
+  pdptes: field('pdptes', 8, 4),
+  dr: field('dr', 8, 4),
+  dr6: field('dr6', 4),
+  dr7: field('dr7', 4),
+  /** YMM0 .. YMM15, 32 bytes each; XMMn is the low half. */
+  ymm: field('ymm', 32, 16),
+  /** R0 .. R7 of the x87, physical order: 64-bit significand, then sign and exponent (16 bits). MMn is the significand of physical register n. */
+  fpr: field('fpr', 16, 8),
+  fcw: field('fcw', 4),
+  /** Status word; TOP is bits 11-13. */
+  fsw: field('fsw', 4),
+  /** Abridged tag word as in FXSAVE: bit n is 1 where physical register n is not empty. */
+  ftw: field('ftw', 4),
+  fop: field('fop', 4),
+  fip: field('fip', 8),
+  fdp: field('fdp', 8),
+  fcs: field('fcs', 4),
+  fds: field('fds', 4),
+  mxcsr: field('mxcsr', 4),
+  /** What code is specialized on: see state/mode. Derived. */
+  mode: field('mode', 4),
+  /** Instructions that may still run before the run loop must look at the time. */
+  budget: field('budget', 4),
+  /** Virtual page base that the current block's page offsets are relative to: RIP (EIP, IP) = ripBase + page offset. */
+  ripBase: field('ripBase', 8),
+  /** Address of the current TLB set and of its jump cache. */
+  tlb: field('tlb', 4),
+  jumpCache: field('jumpCache', 4),
+  /** Why Wasm returned: see engine/exit. `exitRecord` is the decoded record concerned. */
+  exitRecord: field('exitRecord', 4),
+  /** A fault raised by Wasm or a slow path: vector, error code, whether there is one. CR2 is in faultAddress until delivery. */
+  faultVector: field('faultVector', 4),
+  faultError: field('faultError', 4),
+  faultHasError: field('faultHasError', 4),
+  faultAddress: field('faultAddress', 8),
+  /** Nonzero: something happened in a slow path that the run loop must see after this instruction. */
+  leave: field('leave', 4),
+  /** Results of slow paths and subroutines that return more than one value. */
+  scratch: field('scratch', 16, 8),
+} as const;
+
+/** Every field, in order: for snapshots, tests and the documentation. */
+export const stateFields: readonly StateField[] = fields;
+
+/** Size of one CPU's state in bytes, a multiple of 64. */
+export const STATE_BYTES: number = Math.ceil(end / 64) * 64;
+
+/** Offset of a field of a segment register. */
+export function segmentOffset(segment: number, part: keyof typeof SegmentField): number {
+  return State.segments + segment * SEGMENT_STRIDE + SegmentField[part];
+}
