@@ -1,1 +1,10 @@
-export {};
+export * from './dirty-log.ts';
+export * from './errors.ts';
+export * from './machine-memory.ts';
+export * from './memory-slots.ts';
+export * from './mmio-map.ts';
+export * from './observer.ts';
+export * from './page-flags.ts';
+export * from './page-marks.ts';
+export * from './physical-address-space.ts';
+export * from './port-space.ts';
