@@ -31,11 +31,13 @@ import type { Emit } from '../semantics/emit.ts';
  *   Fixed operands by name: `AL CL AX DX eAX rAX 1 ES CS SS DS FS GS 3`.
  * - Attributes: `lock` may carry LOCK (memory destination only); `rep` REP; `repz` REPE/REPNE; `i64` invalid in 64-bit mode; `o64` only in 64-bit mode;
  *   `d64` operand size defaults to 64 in 64-bit mode (16 with 66); `f64` is forced to 64 in 64-bit mode; `nowait` (x87) does not check for pending exceptions;
- *   `alt` an alternative encoding that the assembler does not choose.
+ *   `alt` an alternative encoding that the assembler does not choose; `byaddress` mnemonic alternatives go by address size.
+ *   Where two encodings fit, the more special one wins: a mandatory prefix before none, a whole ModRM byte before `/digit` before `/r`, register-only or
+ *   memory-only before both, a plain opcode before `+r` (so `90` is NOP, but with REX.B it is `90+r`, XCHG).
  *
  * ## Mnemonics
  *
- * `J{cc}`: sixteen rows. `MOVS{size}`: B, W, D, Q by operand size. `CBW/CWDE/CDQE`: by operand size 2, 4, 8.
+ * `J{cc}`: sixteen rows. `JCXZ/JECXZ/JRCXZ`: by address size where the encoding has the attribute `byaddress`. `MOVS{size}`: B, W, D, Q by operand size. `CBW/CWDE/CDQE`: by operand size 2, 4, 8.
  */
 export interface InstructionRow {
   readonly mnemonic: string;
@@ -68,6 +70,13 @@ export interface RowOptions {
   readonly undefinedFlags?: readonly ('CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF')[];
   /** Instruction is user-mode executable but its result depends on the machine (CPUID, RDTSC): not compared with silicon. */
   readonly machineDependent?: boolean;
+  /**
+   * What the semantics look at of the decoded instruction while generating, besides the operands' kinds and sizes, the operand, address and code size (a base
+   * register that matters, a segment): handlers are shared only between instructions for which this gives the same number.
+   */
+  readonly dependsOn?: (insn: Insn) => number;
+  /** The result itself is undefined for some counts (16-bit SHLD by more than 16): the silicon comparison leaves those counts out. */
+  readonly undefinedForCountsAbove?: 'operand-size';
   /** A documented bound instead of exact bits (RCP, RSQRT, x87 transcendentals): relative error, or units in the last place. */
   readonly errorBound?: { readonly relative: number } | { readonly ulps: number };
 }
