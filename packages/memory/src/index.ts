@@ -1,3 +1,4 @@
+export * from './address-map.ts';
 export * from './dirty-log.ts';
 export * from './errors.ts';
 export * from './machine-memory.ts';

@@ -19,3 +19,6 @@ export const PageFlag = {
   /** A slot backs it that is not read-only, and no MMIO region touches it. */
   WRITABLE: 0x80,
 } as const;
+
+/** A read is plain where these bits are exactly RAM. */
+export const PLAIN_READ_MASK: number = PageFlag.RAM | PageFlag.MMIO;

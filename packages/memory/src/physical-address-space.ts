@@ -1,14 +1,9 @@
-import { type AccessSize, type GuestMemory, InvalidArgumentError, type MmioDevice } from '@minusone/core';
+import { type AccessSize, type GuestMemory, InvalidArgumentError } from '@minusone/core';
+import { AddressMap } from './address-map.ts';
 import { NoMemoryAtAddressError, ReadOnlyMemoryError } from './errors.ts';
 import type { MachineMemory } from './machine-memory.ts';
-import { type MemorySlot, type MemorySlotChange, MemorySlots } from './memory-slots.ts';
-import { MmioMap, type MmioRegion } from './mmio-map.ts';
-import type { MemoryObserver } from './observer.ts';
-import { PageFlag } from './page-flags.ts';
-import { PageMap, pageEntry } from './page-map.ts';
-import type { PageMarks } from './page-marks.ts';
-
-const PLAIN_READ_MASK = PageFlag.RAM | PageFlag.MMIO;
+import type { MmioRegion } from './mmio-map.ts';
+import { PageFlag, PLAIN_READ_MASK } from './page-flags.ts';
 
 /**
  * A guest-physical address space: slots of RAM and ROM, and MMIO regions over them. Where both stand, MMIO wins, byte by
@@ -18,128 +13,32 @@ const PLAIN_READ_MASK = PageFlag.RAM | PageFlag.MMIO;
  * throw: a hole reads all ones, writes to a hole or to ROM are dropped. An access that leaves its page or its MMIO region
  * is made byte by byte, lowest first.
  */
-export class PhysicalAddressSpace implements GuestMemory {
-  readonly memory: MachineMemory;
-  /** Code marks and dirty marks, by offset in the linear memory. */
-  readonly marks: PageMarks;
+export class PhysicalAddressSpace extends AddressMap implements GuestMemory {
   /** The high half of the last `read64Lo`, unsigned. */
   hi = 0;
   readonly #view: DataView;
   readonly #u8: Uint8Array;
   readonly #hostFlags: Uint8Array;
-  readonly #pages = new PageMap();
-  readonly #slots: MemorySlots;
-  readonly #mmio = new MmioMap();
-  #observer: MemoryObserver | undefined;
-  #byteLength = 0;
 
   constructor(memory: MachineMemory) {
-    this.memory = memory;
-    this.marks = memory.marks;
+    super(memory);
     this.#view = memory.view;
     this.#u8 = memory.u8;
     this.#hostFlags = memory.marks.pageFlags;
-    this.#slots = new MemorySlots(memory);
-  }
-
-  /** Who hears of stale translations and code: one listener, the engine. `undefined` removes it. */
-  get observer(): MemoryObserver | undefined {
-    return this.#observer;
-  }
-
-  set observer(observer: MemoryObserver | undefined) {
-    if (this.#observer !== undefined) this.marks.unobserve(this.#observer);
-    this.#observer = observer;
-    if (observer !== undefined) this.marks.observe(observer);
-  }
-
-  // Slots
-
-  /**
-   * Adds a slot.
-   * @throws {UnalignedAddressError} an address or size is not a multiple of 4096; names the next that is
-   * @throws {DuplicateMemorySlotError} the id is taken
-   * @throws {MemorySlotOverlapError} names both slots with their ranges
-   * @throws {MemorySlotOutOfRamError} what should back it is not RAM of the machine memory
-   * @throws {InvalidArgumentError} negative, fractional, empty, or past 2^52
-   * @example
-   * space.addSlot({ id: 0, gpa: 0, bytes: 640 * 1024, hostOffset: memory.ramOffset });
-   */
-  addSlot(slot: MemorySlot): void {
-    this.#mapPages(this.#slots.add(slot));
-    this.#mappingChanged();
-  }
-
-  /** @throws {UnknownMemorySlotError} */
-  removeSlot(id: number): void {
-    this.#unmapPages(this.#slots.remove(id));
-    this.#mappingChanged();
-  }
-
-  /** Moves a slot, makes it ROM or RAM, or turns its log on or off; its size stays. Throws as `addSlot`, and then changes nothing. */
-  changeSlot(id: number, change: MemorySlotChange): void {
-    const { before, after } = this.#slots.change(id, change);
-    this.#unmapPages(before);
-    this.#mapPages(after);
-    this.#mappingChanged();
-  }
-
-  /** The slots, in order of guest-physical address. */
-  slots(): readonly Required<MemorySlot>[] {
-    return this.#slots.list();
-  }
-
-  // MMIO
-
-  /**
-   * Puts a device at any range of addresses, over RAM if need be.
-   * @throws {MmioOverlapError} another device stands there
-   * @throws {InvalidArgumentError} empty, or not within 0 to 2^52 - 1
-   */
-  mapMmio(gpa: number, bytes: number, device: MmioDevice): MmioRegion {
-    const region = this.#mmio.map(gpa, bytes, device);
-    this.#remapUnder(region);
-    return region;
-  }
-
-  /** @throws {NotMappedError} the region is not mapped here */
-  unmapMmio(region: MmioRegion): void {
-    this.#mmio.unmap(region);
-    this.#remapUnder(region);
-  }
-
-  /** The MMIO regions, in order of address. */
-  mmioRegions(): readonly MmioRegion[] {
-    return [...this.#mmio.regions];
-  }
-
-  // Pages
-
-  /** The offset in the linear memory of the RAM or ROM page that holds `gpa`, a multiple of 4096; -1 where MMIO or nothing stands. */
-  hostPage(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
-    return (entry & PLAIN_READ_MASK) === PageFlag.RAM ? (entry >>> 8) * 4096 : -1;
-  }
-
-  /** The bits of `PageFlag` for the page that holds `gpa`; 0 for a hole. */
-  pageFlags(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
-    if (entry === 0) return this.#mmio.firstTouching(gpa - (gpa % 4096), 4096) === undefined ? 0 : PageFlag.MMIO;
-    return (entry & 0xff) | this.#hostFlags[entry >>> 8]!;
   }
 
   // Typed reads
 
   read8(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     if ((entry & PLAIN_READ_MASK) === PageFlag.RAM) return this.#u8[(entry >>> 8) * 4096 + (gpa & 4095)]!;
-    const region = this.#mmio.find(gpa);
+    const region = this.mmio.find(gpa);
     if (region !== undefined) return region.device.readMmio(gpa - region.gpa, 1) & 0xff;
     return entry === 0 ? 0xff : this.#u8[(entry >>> 8) * 4096 + (gpa & 4095)]!;
   }
 
   read16(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PLAIN_READ_MASK) === PageFlag.RAM && offset <= 4094) return this.#view.getUint16((entry >>> 8) * 4096 + offset, true);
     const region = this.#regionOfWhole(gpa, 2);
@@ -149,7 +48,7 @@ export class PhysicalAddressSpace implements GuestMemory {
 
   /** Unsigned. */
   read32(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PLAIN_READ_MASK) === PageFlag.RAM && offset <= 4092) return this.#view.getUint32((entry >>> 8) * 4096 + offset, true);
     const region = this.#regionOfWhole(gpa, 4);
@@ -159,7 +58,7 @@ export class PhysicalAddressSpace implements GuestMemory {
 
   /** One 8-byte read without BigInt: returns the low half, unsigned, and leaves the high half in `hi`. */
   read64Lo(gpa: number): number {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PLAIN_READ_MASK) === PageFlag.RAM && offset <= 4088) {
       const host = (entry >>> 8) * 4096 + offset;
@@ -177,9 +76,9 @@ export class PhysicalAddressSpace implements GuestMemory {
   // Typed writes
 
   write8(gpa: number, value: number): void {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     if ((entry & PageFlag.WRITABLE) === 0) {
-      const region = this.#mmio.find(gpa);
+      const region = this.mmio.find(gpa);
       if (region !== undefined) {
         region.device.writeMmio(gpa - region.gpa, 1, value & 0xff);
         return;
@@ -192,7 +91,7 @@ export class PhysicalAddressSpace implements GuestMemory {
   }
 
   write16(gpa: number, value: number): void {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PageFlag.WRITABLE) !== 0 && offset <= 4094) {
       const host = (entry >>> 8) * 4096 + offset;
@@ -206,7 +105,7 @@ export class PhysicalAddressSpace implements GuestMemory {
   }
 
   write32(gpa: number, value: number): void {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PageFlag.WRITABLE) !== 0 && offset <= 4092) {
       const host = (entry >>> 8) * 4096 + offset;
@@ -221,7 +120,7 @@ export class PhysicalAddressSpace implements GuestMemory {
 
   /** One 8-byte write without BigInt, from its two halves. */
   write64Parts(gpa: number, lo: number, hi: number): void {
-    const entry = this.#pages.entry(gpa);
+    const entry = this.pages.entry(gpa);
     const offset = gpa & 4095;
     if ((entry & PageFlag.WRITABLE) !== 0 && offset <= 4088) {
       const host = (entry >>> 8) * 4096 + offset;
@@ -238,11 +137,6 @@ export class PhysicalAddressSpace implements GuestMemory {
   }
 
   // Host code: GuestMemory
-
-  /** Bytes of RAM that stand without a gap from address 0 (up to the first hole or ROM; MMIO over RAM does not count as a gap). */
-  get byteLength(): number {
-    return this.#byteLength;
-  }
 
   /**
    * Copies out bytes of RAM or ROM.
@@ -279,86 +173,11 @@ export class PhysicalAddressSpace implements GuestMemory {
     this.#copyIn(gpa, bytes);
   }
 
-  /** To be called after bytes were stored past this class (through a view, or by Wasm): marks dirty, reports code written. Pages may be several. */
-  written(hostOffset: number, bytes: number): void {
-    this.marks.written(hostOffset, bytes);
-  }
-
-  // Dirty log
-
-  /** Starts the log of a slot, all pages clean. Nothing happens if it is on. @throws {UnknownMemorySlotError} */
-  enableDirtyLog(id: number): void {
-    this.#slots.enableDirtyLog(id);
-  }
-
-  /** Ends the log of a slot and forgets it. Nothing happens if it is off. @throws {UnknownMemorySlotError} */
-  disableDirtyLog(id: number): void {
-    this.#slots.disableDirtyLog(id);
-  }
-
-  /**
-   * A copy of a slot's dirty bitmap: bit n is page n, bit 0 of byte 0 the first. Nothing is cleared: that is `clearDirtyLog`'s
-   * part, as with `KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2` (KVM API: `KVM_GET_DIRTY_LOG`, 4.8; `KVM_CLEAR_DIRTY_LOG`, 4.117).
-   * Two slots over one host page both see its writes.
-   * @throws {DirtyLogOffError}
-   * @throws {UnknownMemorySlotError}
-   */
-  getDirtyLog(id: number): Uint8Array {
-    return this.#slots.dirtyLog(id).bitmap();
-  }
-
-  /**
-   * Makes pages of a slot clean again, and protects them: the next write to each is seen. Without a range, all.
-   * @throws {DirtyLogOffError}
-   * @throws {UnknownMemorySlotError}
-   * @throws {InvalidArgumentError} the range leaves the slot
-   */
-  clearDirtyLog(id: number, firstPage = 0, count?: number): void {
-    const log = this.#slots.dirtyLog(id);
-    const pages = count ?? log.pages - firstPage;
-    if (!Number.isInteger(firstPage) || !Number.isInteger(pages) || firstPage < 0 || pages < 0 || firstPage + pages > log.pages) {
-      throw new InvalidArgumentError(`Slot ${id} has no ${pages} pages from page ${firstPage}.`, `It has ${log.pages} pages.`, {
-        id,
-        firstPage,
-        count: pages,
-      });
-    }
-    log.clear(firstPage, pages);
-    this.marks.protect(log, firstPage, pages);
-  }
-
-  /** Marks the page at `hostPage` dirty, wherever it is logged. */
-  markDirty(hostPage: number): void {
-    this.marks.markDirty(hostPage);
-  }
-
-  // Code marks (by offset in the linear memory, in granules of 64 bytes)
-
-  /** Marks the granules that the bytes touch. */
-  markCode(hostOffset: number, bytes: number): void {
-    this.marks.markCode(hostOffset, bytes);
-  }
-
-  /** Whether the page at `hostPage` bears any code mark. */
-  hasCode(hostPage: number): boolean {
-    return this.marks.hasCode(hostPage);
-  }
-
-  /** Whether the bytes touch a marked granule. */
-  codeTouches(hostOffset: number, bytes: number): boolean {
-    return this.marks.codeTouches(hostOffset, bytes);
-  }
-
-  /** Clears the code marks of the page at `hostPage`. */
-  clearCode(hostPage: number): void {
-    this.marks.clearCode(hostPage);
-  }
-
   // Slow paths
 
   /** The region that takes the access as one: all its bytes are in the region, and in one page. */
   #regionOfWhole(gpa: number, size: number): MmioRegion | undefined {
-    const region = this.#mmio.find(gpa);
+    const region = this.mmio.find(gpa);
     if (region === undefined || gpa + size > region.gpa + region.bytes || (gpa & 4095) + size > 4096) return undefined;
     return region;
   }
@@ -410,7 +229,7 @@ export class PhysicalAddressSpace implements GuestMemory {
   }
 
   #hostOffset(gpa: number): number {
-    return (this.#pages.entry(gpa) >>> 8) * 4096 + (gpa & 4095);
+    return (this.pages.entry(gpa) >>> 8) * 4096 + (gpa & 4095);
   }
 
   #copyIn(gpa: number, bytes: Uint8Array): void {
@@ -429,44 +248,12 @@ export class PhysicalAddressSpace implements GuestMemory {
     }
     const end = gpa + length;
     for (let at = gpa; at < end; at += 4096 - (at % 4096)) {
-      const entry = at < 2 ** 52 ? this.#pages.entry(at) : 0;
+      const entry = at < 2 ** 52 ? this.pages.entry(at) : 0;
       if (entry === 0) throw new NoMemoryAtAddressError(gpa, length, at);
       if (toWrite && (entry & PageFlag.ROM) !== 0) throw new ReadOnlyMemoryError(gpa, length, at);
       if ((entry & PageFlag.MMIO) === 0) continue;
-      const region = this.#mmio.firstTouching(at, Math.min(end, at - (at % 4096) + 4096) - at);
+      const region = this.mmio.firstTouching(at, Math.min(end, at - (at % 4096) + 4096) - at);
       if (region !== undefined) throw new NoMemoryAtAddressError(gpa, length, Math.max(at, region.gpa));
     }
-  }
-
-  // Mapping
-
-  #mapPages(slot: Required<MemorySlot>, from: number = slot.gpa, to: number = slot.gpa + slot.bytes): void {
-    for (let gpa = from; gpa < to; gpa += 4096) {
-      const mmio = this.#mmio.firstTouching(gpa, 4096) !== undefined;
-      this.#pages.set(gpa, pageEntry(slot.hostOffset + (gpa - slot.gpa), slot.readOnly, mmio));
-    }
-  }
-
-  #unmapPages(slot: Required<MemorySlot>): void {
-    for (let gpa = slot.gpa; gpa < slot.gpa + slot.bytes; gpa += 4096) this.#pages.set(gpa, 0);
-  }
-
-  #remapUnder(region: MmioRegion): void {
-    const first = region.gpa - (region.gpa % 4096);
-    const end = region.gpa + region.bytes;
-    for (const slot of this.#slots.list()) {
-      this.#mapPages(slot, Math.max(first, slot.gpa), Math.min(end, slot.gpa + slot.bytes));
-    }
-    this.#mappingChanged();
-  }
-
-  #mappingChanged(): void {
-    let end = 0;
-    for (const slot of this.#slots.list()) {
-      if (slot.gpa !== end || slot.readOnly) break;
-      end += slot.bytes;
-    }
-    this.#byteLength = end;
-    this.#observer?.onMappingChanged();
   }
 }
