@@ -10,7 +10,7 @@ export interface OperandSpec {
   readonly method: OperandMethod;
   /** Size letters (`b`, `v`, `dq` ...) or '' ; where register and memory differ, the register's. */
   readonly size: string;
-  /** Size letters of the memory alternative, where they differ (`Ry/Mw`). */
+  /** Size letters of the memory alternative, where they differ (`Ry/Mw`); '' where there is none: then `R`, `U` and `N` are registers only. */
   readonly memorySize: string;
   /** For `fixed`: `AL`, `CL`, `AX`, `DX`, `eAX`, `rAX`, `1`, `3`, `ES` ... */
   readonly fixed: string;
@@ -51,6 +51,8 @@ export interface InstructionForm {
   readonly nowait: boolean;
   /** An alternative encoding that the assembler does not choose. */
   readonly alternative: boolean;
+  /** Mnemonic alternatives go by address size. */
+  readonly byAddress: boolean;
 }
 
 export interface VexSpec {

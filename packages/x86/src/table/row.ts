@@ -82,7 +82,12 @@ export interface RowOptions {
 }
 
 /** A row whose effect is an emitter. */
-export function instruction(mnemonic: string, encodings: readonly string[], semantics: Semantics, options: RowOptions = {}): InstructionRow {
+export function instruction(
+  mnemonic: string,
+  encodings: readonly string[],
+  semantics: Semantics,
+  options: RowOptions = {},
+): InstructionRow {
   return { mnemonic, encodings, options, semantics, execute: undefined };
 }
 

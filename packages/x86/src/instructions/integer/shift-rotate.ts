@@ -116,7 +116,6 @@ function rotateThroughCarry(e: Emit, left: boolean): void {
 /** SHLD and SHRD (SDM Vol. 2B): the second operand's bits move in. A 16-bit count above 16 is undefined. */
 function doubleShift(e: Emit, left: boolean): void {
   const { bytes } = e.dst;
-  const bits = bytes * 8;
   const a = e.dst.readForWrite();
   const b = e.src.read();
   const count = maskedCount(e, bytes, e.src2);
