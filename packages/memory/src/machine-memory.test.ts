@@ -1,6 +1,6 @@
 import { InvalidArgumentError, UnalignedAddressError } from '@minusone/core';
-import { expect, test } from 'vitest';
-import { MachineMemory, MEMORY_LIMIT_BYTES, MemoryLimitError, ReservedAreaFullError } from './index.ts';
+import { expect, test, vi } from 'vitest';
+import { MachineMemory, MEMORY_LIMIT_BYTES, MemoryLimitError, MemoryRefusedError, ReservedAreaFullError } from './index.ts';
 
 const MIB = 2 ** 20;
 
@@ -57,6 +57,17 @@ test('sizes: over 3.5 GiB in all, unaligned, empty and fractional RAM are named 
   expect(() => new MachineMemory({ ramBytes: 0 })).toThrow(InvalidArgumentError);
   expect(() => new MachineMemory({ ramBytes: 4096.5 })).toThrow(InvalidArgumentError);
   expect(() => new MachineMemory({ ramBytes: 4096, reservedBytes: -1 })).toThrow(InvalidArgumentError);
+});
+
+test('a host without room for the memory is a named error that keeps the cause', () => {
+  const cause = new RangeError('WebAssembly.Memory(): could not allocate memory');
+  const constructor = vi.spyOn(WebAssembly, 'Memory').mockImplementation(() => {
+    throw cause;
+  });
+  const error = catchError(() => new MachineMemory({ ramBytes: 4096 }));
+  constructor.mockRestore();
+  expect(error).toBeInstanceOf(MemoryRefusedError);
+  expect(error.cause).toBe(cause);
 });
 
 test('the error over the limit suggests a size that fits', () => {

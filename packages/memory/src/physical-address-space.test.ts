@@ -202,6 +202,14 @@ test('RAM added under a standing MMIO region leaves the region on top', () => {
   expect(space.pageFlags(0)).toBe(0);
 });
 
+test('an unmapped MMIO region, though accessed last, answers no more', () => {
+  const { space } = make();
+  const region = space.mapMmio(0x1000, 16, probe());
+  expect(space.read32(0x1000)).toBe(0x1122_3344);
+  space.unmapMmio(region);
+  expect(space.read32(0x1000)).toBe(0xffff_ffff);
+});
+
 test('a very large MMIO region (1 TiB) costs nothing by page', () => {
   const { space } = make();
   const device = probe();
