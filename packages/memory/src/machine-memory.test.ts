@@ -61,11 +61,15 @@ test('sizes: over 3.5 GiB in all, unaligned, empty and fractional RAM are named 
 
 test('a host without room for the memory is a named error that keeps the cause', () => {
   const cause = new RangeError('WebAssembly.Memory(): could not allocate memory');
-  const constructor = vi.spyOn(WebAssembly, 'Memory').mockImplementation(() => {
-    throw cause;
-  });
+  const refusing = vi.spyOn(WebAssembly, 'Memory').mockImplementation(
+    class {
+      constructor() {
+        throw cause;
+      }
+    } as never,
+  );
   const error = catchError(() => new MachineMemory({ ramBytes: 4096 }));
-  constructor.mockRestore();
+  refusing.mockRestore();
   expect(error).toBeInstanceOf(MemoryRefusedError);
   expect(error.cause).toBe(cause);
 });
