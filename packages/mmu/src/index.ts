@@ -1,1 +1,9 @@
-export {};
+export * from './access.ts';
+export * from './explain/recorder.ts';
+export * from './guest/page-fault.ts';
+export * from './guest/paging-controls.ts';
+export * from './guest/walk.ts';
+export * from './guest/walk-result.ts';
+export * from './physical-memory.ts';
+export * from './reason.ts';
+export * from './second-stage/second-stage.ts';
