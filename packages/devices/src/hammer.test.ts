@@ -1,0 +1,115 @@
+/**
+ * What every device promises whatever a guest does: no exception, values of the right width, bounded state, and a saved
+ * state that is plain data and continues exactly as the original does.
+ */
+import { type AccessSize, type Clock, ManualClock, type Snapshotable } from '@minusone/core';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Uart16550A } from './serial/uart-16550a.ts';
+
+interface Target extends Snapshotable {
+  read(address: number, size: AccessSize): number;
+  write(address: number, size: AccessSize, value: number): void;
+  /** What the host side may do at any time. */
+  poke?(value: number): void;
+}
+
+interface Row {
+  readonly name: string;
+  readonly addresses: readonly number[];
+  make(clock: Clock, log: (event: string) => void): Target;
+}
+
+interface Ported extends Snapshotable<never> {
+  readPort(port: number, size: AccessSize): number;
+  writePort(port: number, size: AccessSize, value: number): void;
+}
+
+function ported(device: Ported, poke?: (value: number) => void): Target {
+  return {
+    read: (port, size) => device.readPort(port, size),
+    write: (port, size, value) => device.writePort(port, size, value),
+    save: () => device.save(),
+    restore: (state) => device.restore(state as never),
+    ...(poke && { poke }),
+  };
+}
+
+const line = (name: string, log: (event: string) => void) => {
+  let level = false;
+  return {
+    set(asserted: boolean): void {
+      if (asserted !== level) log(`${name} ${asserted}`);
+      level = asserted;
+    },
+  };
+};
+
+const range = (first: number, count: number) => Array.from({ length: count }, (_, at) => first + at);
+
+const rows: readonly Row[] = [
+  ...(['immediate', 'baud'] as const).map((transmitRate) => ({
+    name: `Uart16550A (${transmitRate})`,
+    addresses: range(0x3f8, 8),
+    make: (clock: Clock, log: (event: string) => void) => {
+      const uart = new Uart16550A({ clock, irq: line('irq', log), onTransmit: (byte) => log(`sent ${byte}`), transmitRate });
+      return ported(uart, (value) => {
+        if (value % 3 === 0) uart.receive([value, value + 1, value + 2]);
+        else if (value % 3 === 1) uart.receiveUnpaced(value);
+        else uart.setModemInputs({ cts: (value & 4) !== 0, dsr: (value & 8) !== 0, ri: (value & 16) !== 0, dcd: (value & 32) !== 0 });
+      });
+    },
+  })),
+];
+
+const operations = (addresses: readonly number[]) =>
+  fc.array(
+    fc.record({
+      kind: fc.constantFrom('read', 'write', 'write', 'advance', 'poke'),
+      address: fc.constantFrom(...addresses),
+      size: fc.constantFrom<AccessSize>(1, 1, 1, 2, 4),
+      value: fc.oneof(fc.integer({ min: 0, max: 255 }), fc.nat(0xffffffff)),
+    }),
+    { minLength: 1, maxLength: 120 },
+  );
+
+type Operation = { kind: string; address: number; size: AccessSize; value: number };
+
+function perform({ kind, address, size, value }: Operation, target: Target, clock: ManualClock, log: (event: string) => void): void {
+  if (kind === 'read') {
+    const got = target.read(address, size);
+    expect(Number.isInteger(got) && got >= 0 && got < 2 ** (8 * size)).toBe(true);
+    log(`read ${address} ${size} = ${got}`);
+  } else if (kind === 'write') target.write(address, size, size === 4 ? value : value % 2 ** (8 * size));
+  else if (kind === 'advance') clock.advanceTo(clock.nowNs() + (value & 1 ? value : (value >>> 1) % 3000));
+  else target.poke?.(value & 0xff);
+}
+
+test.each(rows)('$name: random accesses do no harm, and a restored copy continues alike', ({ addresses, make }) => {
+  fc.assert(
+    fc.property(operations(addresses), operations(addresses), (before, after) => {
+      const clock = new ManualClock();
+      const events: string[] = [];
+      const original = make(clock, (event) => events.push(event));
+      for (const operation of before) perform(operation, original, clock, (event) => events.push(event));
+
+      const saved = structuredClone(original.save());
+      expect(JSON.stringify(saved).length).toBeLessThan(8000);
+      const otherClock = new ManualClock();
+      otherClock.advanceTo(clock.nowNs());
+      const otherEvents: string[] = [];
+      const copy = make(otherClock, (event) => otherEvents.push(event));
+      copy.restore(saved);
+      expect(copy.save()).toEqual(saved);
+
+      events.length = 0;
+      const levels = otherEvents.splice(0); // restoring drives the lines
+      for (const operation of after) {
+        perform(operation, original, clock, (event) => events.push(event));
+        perform(operation, copy, otherClock, (event) => otherEvents.push(event));
+      }
+      expect({ events: otherEvents, levels }).toEqual({ events, levels });
+    }),
+    { numRuns: 60 },
+  );
+});
