@@ -5,6 +5,7 @@
 import { type AccessSize, type Clock, ManualClock, type Snapshotable } from '@minusone/core';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { I8259Pair } from './interrupts/i8259-pair.ts';
 import { Uart16550A } from './serial/uart-16550a.ts';
 
 interface Target extends Snapshotable {
@@ -57,6 +58,17 @@ const rows: readonly Row[] = [
         if (value % 3 === 0) uart.receive([value, value + 1, value + 2]);
         else if (value % 3 === 1) uart.receiveUnpaced(value);
         else uart.setModemInputs({ cts: (value & 4) !== 0, dsr: (value & 8) !== 0, ri: (value & 16) !== 0, dcd: (value & 32) !== 0 });
+      });
+    },
+  })),
+  ...(['held', 'latched'] as const).map((edgeRequests) => ({
+    name: `I8259Pair (${edgeRequests})`,
+    addresses: [0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1],
+    make: (_clock: Clock, log: (event: string) => void) => {
+      const pair = new I8259Pair({ intr: line('intr', log), edgeRequests });
+      return ported(pair, (value) => {
+        if (value >= 0xc0) log(`vector ${pair.acknowledge()}`);
+        else if ((value & 15) !== 2) pair.irq(value & 15).set((value & 16) !== 0);
       });
     },
   })),

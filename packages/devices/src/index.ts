@@ -1,3 +1,5 @@
+export type { EdgeRequests, I8259State } from './interrupts/i8259.ts';
+export { I8259Pair, type I8259PairOptions, type I8259PairState } from './interrupts/i8259-pair.ts';
 export * from './port-device.ts';
 export * from './serial/uart-16550a.ts';
 export * from './serial/uart-registers.ts';
