@@ -17,7 +17,7 @@ export const Access = {
   IMPLICIT: 0x10,
   /** EFLAGS.AC is 1: SMAP lets explicit supervisor-mode data accesses pass. */
   AC: 0x20,
-  /** Only look: no A or D flag is set, at either stage. Rights are checked as ever. For debuggers and `translate()`. */
+  /** Only look: no A or D flag is set, at either stage, but everything is checked as ever, the right to set them too. For `translate()`. */
   INSPECT: 0x40,
 
   // What a walk tells its second stage about a guest-physical access.

@@ -3,7 +3,7 @@ import type { StageResult } from '../second-stage/second-stage.ts';
 /** Which kind of table an entry stands in. */
 export const TableKind = { GUEST: 0, EPT: 1 } as const;
 
-/** A witness of a walk: the walkers call it at each step. All are calls with numbers only, so that it costs nothing where it is null. */
+/** A witness of a walk: the walkers call it at each step, unless it is null. A locked update that met another value makes the walk begin again, from the top entry. */
 export interface WalkRecorder {
   /**
    * An entry was read.
@@ -13,12 +13,10 @@ export interface WalkRecorder {
    * @param lo bits 31:0 @param hi bits 63:32, 0 for a 4-byte entry
    */
   entry(table: number, level: number, address: number, lo: number, hi: number): void;
-  /** A or D flags were set in the entry at `address`: its low half is now `lo`. */
+  /** A or D flags of the entry at `address` are being set (with `Access.INSPECT`: would be): its low half is to be `lo`. */
   update(address: number, lo: number): void;
   /** The second stage is about to be asked for `gpa`. */
   enterStage(gpa: number, access: number): void;
   /** It has answered. */
   leaveStage(result: StageResult): void;
-  /** A locked update met another value: what was recorded is void, the walk begins again. */
-  restart(): void;
 }

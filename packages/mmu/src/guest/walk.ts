@@ -1,5 +1,6 @@
 import { ACCESS_KINDS, Access } from '../access.ts';
 import { TableKind, type WalkRecorder } from '../explain/recorder.ts';
+import { entryAddress, offsetMaskOf, pageAddress, tableIndex } from '../paging-entry.ts';
 import type { PhysicalMemory } from '../physical-memory.ts';
 import { Reason } from '../reason.ts';
 import type { SecondStage } from '../second-stage/second-stage.ts';
@@ -62,7 +63,6 @@ export function walk(
           ? walkWide(controls, memory, vaLo, vaHi, access, stage, result, recorder)
           : walk32(controls, memory, vaLo, access, stage, result, recorder);
     if (end !== RETRY) return (result.ok = end === DONE);
-    recorder?.restart();
   }
 }
 
@@ -102,7 +102,7 @@ function walk32(
     return finish(controls, memory, pdeGpa, pde, pde, 0, 2 ** 22, access, stage, result, recorder);
   }
 
-  if ((pde & A) === 0 && (access & Access.INSPECT) === 0) {
+  if ((pde & A) === 0) {
     const end = setFlags(memory, pdeGpa, pde, A, access, stage, result, recorder);
     if (end !== DONE) return end;
   }
@@ -139,7 +139,7 @@ function walkWide(
     recorder?.entry(TableKind.GUEST, 3, -1, lo, hi);
     if ((lo & P) === 0) return pageFault(controls, access, Reason.NOT_PRESENT, 0, result);
     if (pdpteHasReservedBits(lo, hi, controls.maxPhyAddr)) return pageFault(controls, access, Reason.RESERVED_BIT, RSVD_FAULT, result);
-    table = frame(lo, hi);
+    table = entryAddress(lo, hi);
     level = 2;
   }
 
@@ -164,35 +164,15 @@ function walkWide(
     anyHi |= hi;
 
     if (leaf) {
-      const offsetMask = level === 1 ? 0xfff : level === 2 ? 0x1f_ffff : 0x3fff_ffff;
-      result.gpa = (hi & 0xf_ffff) * 2 ** 32 + (((lo & ~offsetMask) | (vaLo & offsetMask)) >>> 0);
+      const offsetMask = offsetMaskOf(level);
+      result.gpa = pageAddress(lo, hi, offsetMask, vaLo);
       return finish(controls, memory, gpa, lo, rights, anyHi, offsetMask + 1, access, stage, result, recorder);
     }
-    if ((lo & A) === 0 && (access & Access.INSPECT) === 0) {
+    if ((lo & A) === 0) {
       const end = setFlags(memory, gpa, lo, A, access, stage, result, recorder);
       if (end !== DONE) return end;
     }
-    table = frame(lo, hi);
-  }
-}
-
-/** Physical address of the table that an 8-byte entry references. */
-function frame(lo: number, hi: number): number {
-  return (hi & 0xf_ffff) * 2 ** 32 + ((lo & 0xffff_f000) >>> 0);
-}
-
-function tableIndex(level: number, vaLo: number, vaHi: number): number {
-  switch (level) {
-    case 1:
-      return (vaLo >>> 12) & 511;
-    case 2:
-      return (vaLo >>> 21) & 511;
-    case 3:
-      return ((vaLo >>> 30) | (vaHi << 2)) & 511;
-    case 4:
-      return (vaHi >>> 7) & 511;
-    default:
-      return (vaHi >>> 16) & 511;
+    table = entryAddress(lo, hi);
   }
 }
 
@@ -253,10 +233,10 @@ function finish(
   if (refused !== 0) return pageFault(controls, access, refusal(controls, access, refused, user, executable), PageFaultError.P, result);
 
   const flags = (access & Access.WRITE) !== 0 ? A | D : A;
-  if ((lo & flags) !== flags && (access & Access.INSPECT) === 0) {
+  if ((lo & flags) !== flags) {
     const end = setFlags(memory, entryGpa, lo, flags, access, stage, result, recorder);
     if (end !== DONE) return end;
-    result.dirty ||= (flags & D) !== 0;
+    if ((access & Access.INSPECT) === 0) result.dirty ||= (flags & D) !== 0;
   }
   result.allowed = result.dirty ? allowed : allowed & ~Access.WRITE;
   return finalAccess(access, stage, result, recorder);
@@ -302,7 +282,7 @@ function askStage(gpa: number, access: number, stage: SecondStage, result: WalkR
   return false;
 }
 
-/** Sets A and D flags in the entry at `gpa` (SDM Vol. 3A 4.8 "Accessed and Dirty Flags"): a write through the second stage. */
+/** Sets A and D flags in the entry at `gpa` (SDM Vol. 3A 4.8 "Accessed and Dirty Flags"): a write through the second stage. INSPECT asks for it, and leaves it. */
 function setFlags(
   memory: PhysicalMemory,
   gpa: number,
@@ -314,10 +294,11 @@ function setFlags(
   recorder: WalkRecorder | null,
 ): number {
   if (stage !== null && !reachEntry(gpa, Access.READ | Access.WRITE, access, stage, result, recorder)) return FAULT;
+  recorder?.update(gpa, lo | flags);
+  if ((access & Access.INSPECT) !== 0) return DONE;
   const pa = stage === null ? gpa : result.stage.pa;
   if (memory.compareExchange32 === undefined) memory.write32(pa, lo | flags);
   else if (!memory.compareExchange32(pa, lo, lo | flags)) return RETRY;
-  recorder?.update(gpa, lo | flags);
   return DONE;
 }
 

@@ -11,6 +11,8 @@ export const StageFault = {
   PML_FULL: 3,
   /** #VMEXIT(NPF); `errorCode` and `errorCodeHigh` are EXITINFO1. */
   NESTED_PAGE_FAULT: 4,
+  /** The stage's own tables or target stand in another stage's address space, and that one refused: see `below`. */
+  BELOW: 5,
 } as const;
 
 /** What a second stage answers: preallocated by its user, filled by `SecondStage.translate`. */
@@ -39,6 +41,8 @@ export class StageResult {
   memoryType = 6;
   /** EPT "ignore PAT" of the page. */
   ignorePat = false;
+  /** With the fault BELOW: the answer of the stage below. Belongs to the stage, and holds until its next translation. */
+  below: StageResult | null = null;
 }
 
 /**
@@ -66,6 +70,7 @@ export const identityStage: SecondStage = {
     result.fault = result.reason = result.qualification = result.errorCode = result.errorCodeHigh = 0;
     result.memoryType = 6;
     result.ignorePat = false;
+    result.below = null;
     return true;
   },
 };
