@@ -17,6 +17,7 @@ import { Constant, I32Constant } from './constants.ts';
 import type { Expr } from './expr.ts';
 import { Local, Snapshot } from './local.ts';
 import { emitStore, type MemoryOptions } from './memory-access.ts';
+import { emitStoreLane, type LaneBytes, type VectorMemoryOptions } from './simd.ts';
 import type { FunctionType, ValType } from './types.ts';
 import { requireType, requireTypes, typeCode } from './types.ts';
 
@@ -111,6 +112,11 @@ export class FunctionBuilder {
   /** Writes `value` to memory at `pointer` plus `offset` (see `load`); with `bytes`, only its low bytes. */
   store(pointer: Expr, value: Expr, options?: MemoryOptions): void {
     emitStore(this.#code, pointer, value, options);
+  }
+
+  /** Writes one lane of a vector, `bytes` wide. */
+  storeLane(bytes: LaneBytes, pointer: Expr, vector: Expr, lane: number, options?: VectorMemoryOptions): void {
+    emitStoreLane(this.#code, bytes, pointer, vector, lane, options);
   }
 
   /** Copies `bytes` bytes within memory 0; the ranges may overlap. All i32. */

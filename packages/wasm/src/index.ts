@@ -10,4 +10,17 @@ export * from './function-builder.ts';
 export { Local } from './local.ts';
 export { type AccessBytes, type LoadOptions, load, type MemoryOptions } from './memory-access.ts';
 export * from './module-builder.ts';
+export {
+  type LaneBytes,
+  simd,
+  type VectorBinary,
+  type VectorExtractLane,
+  type VectorMemoryOptions,
+  type VectorReplaceLane,
+  type VectorShape,
+  type VectorShift,
+  type VectorSplat,
+  type VectorTest,
+  type VectorUnary,
+} from './simd.ts';
 export type { FloatType, FunctionType, IntType, ValType } from './types.ts';

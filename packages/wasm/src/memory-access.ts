@@ -55,7 +55,8 @@ function accessOf(type: ValType, bytes: AccessBytes, where: string): Access {
   throw new InternalError(`${where} cannot access ${bytes} bytes as ${type}.`, { type, bytes });
 }
 
-function checkOffset(offset: number, where: string): void {
+/** @throws {InternalError} not an unsigned 32-bit number */
+export function checkOffset(offset: number, where: string): void {
   if (offset >>> 0 !== offset) throw new InternalError(`${where} needs an offset from 0 to 2^32 - 1, not ${offset}.`, { offset });
 }
 
