@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { I8259Pair } from './interrupts/i8259-pair.ts';
 import { Uart16550A } from './serial/uart-16550a.ts';
+import { Pit8254 } from './time/pit-8254.ts';
+import { SystemControlPortB } from './time/system-control-port-b.ts';
 
 interface Target extends Snapshotable {
   read(address: number, size: AccessSize): number;
@@ -72,6 +74,25 @@ const rows: readonly Row[] = [
       });
     },
   })),
+  {
+    name: 'Pit8254 and SystemControlPortB',
+    addresses: [0x40, 0x41, 0x42, 0x43, 0x43, 0x61],
+    make: (clock, log) => {
+      const pit = new Pit8254({ clock, outputs: [line('out0', log), undefined, line('out2', log)] });
+      const portB = new SystemControlPortB({ clock, pit, onSpeaker: (data) => log(`speaker ${data}`) });
+      const at = (port: number) => (port === 0x61 ? portB : pit);
+      return {
+        read: (port, size) => at(port).readPort(port, size),
+        write: (port, size, value) => at(port).writePort(port, size, value),
+        save: () => ({ pit: pit.save(), portB: portB.save() }),
+        restore: (state) => {
+          const saved = state as { pit: ReturnType<Pit8254['save']>; portB: ReturnType<SystemControlPortB['save']> };
+          pit.restore(saved.pit);
+          portB.restore(saved.portB);
+        },
+      };
+    },
+  },
 ];
 
 const operations = (addresses: readonly number[]) =>
@@ -93,7 +114,7 @@ function perform({ kind, address, size, value }: Operation, target: Target, cloc
     expect(Number.isInteger(got) && got >= 0 && got < 2 ** (8 * size)).toBe(true);
     log(`read ${address} ${size} = ${got}`);
   } else if (kind === 'write') target.write(address, size, size === 4 ? value : value % 2 ** (8 * size));
-  else if (kind === 'advance') clock.advanceTo(clock.nowNs() + (value & 1 ? value : (value >>> 1) % 3000));
+  else if (kind === 'advance') clock.advanceTo(clock.nowNs() + (value & 1 ? (value >>> 1) % 3_000_000 : (value >>> 1) % 3000));
   else target.poke?.(value & 0xff);
 }
 
