@@ -1,15 +1,563 @@
+import type { InterruptAcknowledge } from '@minusone/core';
+import { InternalError } from '@minusone/core';
 import type { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
-import type { Engine, LinearAccess } from '../engine/engine.ts';
-import type { Registers } from '../state/registers.ts';
+import type { PagingControls } from '@minusone/mmu';
+import type { Insn } from '../decode/insn.ts';
+import type { Engine, EngineHost, LinearAccess } from '../engine/engine.ts';
+import { Exit } from '../engine/exit.ts';
+import { STATE_BYTES, State } from '../state/layout.ts';
+import { ModeBit } from '../state/mode.ts';
+import { Registers } from '../state/registers.ts';
+import type { LocalApic } from './apic/local-apic.ts';
+import { Cr0, DebugCtl, Dr6, Efer } from './control-bits.ts';
+import { pagingControls } from './control-registers.ts';
+import type { CpuModel } from './cpuid/model.ts';
+import { DebugRegisters } from './debug.ts';
+import { Eflags } from './eflags.ts';
+import { combine, DeliveredEvent, EventType, isFaultClass } from './event.ts';
+import { type Extension, type InterceptEvent, type Layer, layerExit } from './extension.ts';
+import { guestFault, raise, Vector } from './fault.ts';
+import { deriveModeWord } from './mode-word.ts';
+import { MsrFile } from './msr/msr-file.ts';
+import { initState, resetState, startUp } from './reset.ts';
+import type { TimeStampSource } from './time/time-stamp.ts';
+import { deliver } from './transfer/deliver.ts';
 
-/** The CPU as system rows see it. (To be replaced by the class of this name, which has these members.) */
-export interface Cpu {
-  readonly state: number;
+/** What the CPU does at an instruction boundary (SDM Vol. 3C, 24.4.2 "Guest Non-Register State"). */
+export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
+export type Activity = (typeof Activity)[keyof typeof Activity];
+
+/** What holds events back for one instruction (SDM Vol. 3A, 6.8.3). */
+export const InterruptShadow = { NONE: 0, STI: 1, MOV_SS: 2 } as const;
+export type InterruptShadow = (typeof InterruptShadow)[keyof typeof InterruptShadow];
+
+/** Why `Cpu.run` came back. */
+export type RunResult = 'budget' | 'halted' | 'shutdown' | 'wait-for-sipi' | 'stopped' | 'restart';
+
+export interface CpuOptions {
   readonly memory: MachineMemory;
+  /** Guest-physical memory. */
   readonly physical: PhysicalAddressSpace;
   readonly ports: PortSpace;
+  readonly model: CpuModel;
+  /** 0 is the bootstrap processor; also the initial APIC ID. */
+  readonly index: number;
+  /** Makes the engine that runs this CPU's instructions. */
+  readonly engine: (host: Cpu) => Engine;
+  readonly timeStamp: TimeStampSource;
+  readonly extensions?: readonly Extension[];
+}
+
+/**
+ * One logical processor: its registers, what happens between instructions (events by priority, delivery, halt, shutdown), and what
+ * system rows need. Instructions themselves are run by the engine.
+ */
+export class Cpu implements EngineHost {
+  readonly index: number;
+  readonly state: number;
+  readonly memory: MachineMemory;
+  readonly ports: PortSpace;
   readonly registers: Registers;
+  readonly model: CpuModel;
   readonly engine: Engine;
   readonly linear: LinearAccess;
-  raise(vector: number, errorCode?: number): never;
+  readonly debug: DebugRegisters;
+  readonly msrs: MsrFile;
+  readonly timeStamp: TimeStampSource;
+  readonly extensions: readonly Extension[];
+  /** Memory of the layer that runs now. */
+  physical: PhysicalAddressSpace;
+  paging: PagingControls;
+  /** The virtualization layer that runs now, or undefined: the machine itself. */
+  layer: Layer | undefined;
+
+  /** The local APIC, once connected; and who answers INTA (the APIC, or the 8259 pair of a machine without). */
+  apic: LocalApic | undefined;
+  interruptSource: InterruptAcknowledge | undefined;
+
+  activity: Activity = Activity.ACTIVE;
+  interruptShadow: InterruptShadow = InterruptShadow.NONE;
+  nmiBlocked = false;
+  /** Bits for DR6 of debug traps that the last instruction earned. */
+  pendingDebug = 0;
+  /** What is being delivered (IDT-vectoring information). */
+  readonly delivering: DeliveredEvent = new DeliveredEvent();
+  /** EXT bit of error codes: 1 while an event is delivered that the program did not ask for. */
+  ext: 0 | 1 = 0;
+
+  /** Where the system row under way continues; a row that transfers control uses `jumpTo`. */
+  nextRipLow = 0;
+  nextRipHigh = 0;
+  /** Answers of `linearOf` and its kin. */
+  linearLow = 0;
+  linearHigh = 0;
+  /** `MONITOR` has been executed and nothing has happened since. */
+  monitorArmed = false;
+
+  #nextShadow: InterruptShadow = InterruptShadow.NONE;
+  #skipTrap = false;
+  #resumeFlagLoaded = false;
+  #interrupt = false;
+  #nmi = false;
+  #init = false;
+  #sipi = -1;
+  #stopRequested = false;
+  /** Counts of instructions: where the budget reaches 0, and where `run` is to stop. */
+  #budgetEnd = 0;
+  #stopAt = 0;
+
+  constructor(options: CpuOptions) {
+    this.index = options.index;
+    this.memory = options.memory;
+    this.physical = options.physical;
+    this.ports = options.ports;
+    this.model = (options.extensions ?? []).reduce((model, extension) => model.with(...extension.features), options.model);
+    this.extensions = options.extensions ?? [];
+    this.timeStamp = options.timeStamp;
+    this.state = options.memory.allocate(STATE_BYTES, 64);
+    this.registers = new Registers(options.memory, this.state);
+    this.debug = new DebugRegisters(this);
+    this.msrs = new MsrFile(this);
+    this.paging = pagingControls(this);
+    this.engine = options.engine(this);
+    this.linear = this.engine.linear;
+    this.reset();
+  }
+
+  // Modes
+
+  get cpl(): number {
+    return this.registers.get32(State.cpl);
+  }
+  get modeWord(): number {
+    return this.registers.get32(State.mode);
+  }
+  /** Code runs in 64-bit mode. */
+  get is64Bit(): boolean {
+    return (this.modeWord & ModeBit.CODE_SIZE_MASK) === 2;
+  }
+  /** EFER.LMA: 64-bit or compatibility mode. */
+  get isLongMode(): boolean {
+    return (this.modeWord & ModeBit.LONG) !== 0;
+  }
+  get isProtected(): boolean {
+    return (this.modeWord & ModeBit.PROTECTED) !== 0;
+  }
+  get isVirtual8086(): boolean {
+    return (this.modeWord & ModeBit.VIRTUAL_8086) !== 0;
+  }
+  get isRealMode(): boolean {
+    return (this.modeWord & (ModeBit.PROTECTED | ModeBit.VIRTUAL_8086)) === 0;
+  }
+  get codeBits(): 16 | 32 | 64 {
+    const size = this.modeWord & ModeBit.CODE_SIZE_MASK;
+    return size === 0 ? 16 : size === 1 ? 32 : 64;
+  }
+  get stackBits(): 16 | 32 | 64 {
+    const size = (this.modeWord >> ModeBit.STACK_SIZE_SHIFT) & 3;
+    return size === 0 ? 16 : size === 1 ? 32 : 64;
+  }
+
+  /** To be called after CS, SS, DS, ES, CPL, EFLAGS.VM or AC, or a control register changed. */
+  updateMode(): void {
+    this.registers.set32(State.mode, deriveModeWord(this.registers));
+    this.engine.modeChanged();
+  }
+  /** To be called after CR0.PG, CR0.WP, CR3, CR4, EFER or the PDPTEs changed. */
+  updatePaging(): void {
+    this.paging = pagingControls(this);
+  }
+
+  // For system rows
+
+  /** Raises an exception at the current instruction: does not return. */
+  raise(vector: number, errorCode?: number): never {
+    raise(vector, errorCode);
+  }
+  /** Privileged instructions: #GP(0) unless CPL is 0. */
+  requireCpl0(): void {
+    if (this.cpl !== 0) raise(Vector.GP, 0);
+  }
+  /** Lets the running layer take the event; if it does, the instruction is abandoned here. Call it only where `layer` is not undefined. */
+  intercept(event: InterceptEvent): void {
+    if (this.layer?.intercept(event)) throw layerExit;
+  }
+  /** Continues at this offset in CS. */
+  jumpTo(low: number, high: number): void {
+    this.nextRipLow = low;
+    this.nextRipHigh = high;
+    this.registers.set32(State.rip, low);
+    this.registers.set32(State.rip + 4, high);
+  }
+  /** The instruction holds interrupts (and debug traps) back until the next one has completed. */
+  holdInterrupts(shadow: InterruptShadow): void {
+    this.#nextShadow = shadow;
+  }
+  /** The instruction earns no single-step trap though TF was set when it began. */
+  skipSingleStep(): void {
+    this.#skipTrap = true;
+  }
+  /** The instruction loaded RF: it stays for the next one. */
+  keepResumeFlag(): void {
+    this.#resumeFlagLoaded = true;
+  }
+  /** INT n, INT3, INTO, INT1: delivers at once; the return address is the next instruction. */
+  softwareInterrupt(vector: number, type: EventType): void {
+    this.skipSingleStep();
+    this.#deliver(this.delivering.set(vector, type, this.nextRipLow, this.nextRipHigh), false);
+  }
+
+  // Signals from outside (the APIC's host). Each makes a running engine leave after its instruction.
+
+  /** INTR: level. */
+  setInterruptRequest(asserted: boolean): void {
+    this.#interrupt = asserted;
+    if (asserted) this.attention();
+  }
+  get interruptRequested(): boolean {
+    return this.#interrupt;
+  }
+  raiseNmi(): void {
+    this.#nmi = true;
+    this.attention();
+  }
+  get nmiPending(): boolean {
+    return this.#nmi;
+  }
+  raiseInit(): void {
+    this.#init = true;
+    this.attention();
+  }
+  /** Start-up IPI: only a CPU that waits for it takes it (SDM Vol. 3A, 8.4.3). */
+  raiseStartUp(vector: number): void {
+    if (this.activity === Activity.WAIT_FOR_SIPI || this.#init) this.#sipi = vector;
+    this.attention();
+  }
+  /** The INTA cycle. */
+  acknowledgeInterrupt(): number {
+    return (this.interruptSource ?? this.apic)?.acknowledge() ?? 0xff;
+  }
+  /** Makes the engine come back after the instruction under way. */
+  attention(): void {
+    this.registers.set32(State.leave, 1);
+  }
+  /** Makes `run` return 'stopped' after the instruction under way. */
+  stop(): void {
+    this.#stopRequested = true;
+    this.attention();
+  }
+
+  // Running
+
+  /** Instructions executed since reset (deliveries of events count as one each, so that time goes on in a loop of faults). Exact inside an instruction. */
+  get instructions(): number {
+    return this.#budgetEnd - this.registers.get32(State.budget);
+  }
+  /** `run` is to come back when `instructions` has this value, at the latest. */
+  stopAt(instructions: number): void {
+    if (instructions >= this.#stopAt) return;
+    this.#stopAt = instructions;
+    this.attention();
+  }
+
+  /** True where `run` would execute something. */
+  get isRunnable(): boolean {
+    return this.activity === Activity.ACTIVE || this.#wakes();
+  }
+
+  /**
+   * Runs at most `budget` instructions.
+   * @param budget 1 to 2^31 - 1
+   */
+  run(budget: number): RunResult {
+    const { registers } = this;
+    this.#stopRequested = false;
+    this.#stopAt = this.instructions + budget;
+    for (;;) {
+      if (this.#stopRequested) return 'stopped';
+      const executed = this.instructions;
+      if (executed >= this.#stopAt) return 'budget';
+      registers.set32(State.leave, 0);
+      this.#budgetEnd = this.#stopAt;
+      registers.set32(State.budget, this.#stopAt - executed);
+      if (this.#takeEvent()) continue;
+      if (this.activity !== Activity.ACTIVE) return IDLE_RESULTS[this.activity];
+      if (this.#step() === Exit.RESTART) return 'restart';
+    }
+  }
+
+  #step(): Exit {
+    const { registers, engine } = this;
+    const flags = registers.get32(State.eflags);
+    const one =
+      (flags & (Eflags.TF | Eflags.RF)) !== 0 || this.interruptShadow !== 0 || this.debug.hasInstructionBreakpoints;
+    if (this.debug.hasInstructionBreakpoints && (flags & Eflags.RF) === 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
+      const bits = this.debug.instructionBreakpoints();
+      if (bits !== 0) {
+        this.#debugException(bits, true);
+        return Exit.LEAVE;
+      }
+    }
+    const exit = one ? engine.executeOne() : engine.execute();
+    if (exit === Exit.SYSTEM) this.#system(flags);
+    else if (exit === Exit.FAULT) this.#wasmFault();
+    else if (exit !== Exit.RESTART && one) this.#completed(flags);
+    return exit;
+  }
+
+  /** After one instruction that was run alone, or a system row. */
+  #completed(flagsBefore: number): void {
+    this.interruptShadow = this.#nextShadow;
+    this.#nextShadow = InterruptShadow.NONE;
+    if ((flagsBefore & Eflags.RF) !== 0 && !this.#resumeFlagLoaded) {
+      this.registers.set32(State.eflags, this.registers.get32(State.eflags) & ~Eflags.RF);
+    }
+    this.#resumeFlagLoaded = false;
+    if ((flagsBefore & Eflags.TF) !== 0 && !this.#skipTrap && !this.#branchStepOnly()) this.pendingDebug |= Dr6.BS;
+    this.#skipTrap = false;
+  }
+
+  /** DEBUGCTL.BTF makes TF trap branches only (SDM Vol. 3B, 17.4.3): those whose RIP does not fall through are told by the engine's record. */
+  #branchStepOnly(): boolean {
+    return (this.msrs.debugCtl & DebugCtl.BTF) !== 0 && !this.debug.lastWasBranch;
+  }
+
+  #system(flagsBefore: number): void {
+    try {
+      const insn = this.engine.currentInsn();
+      const execute = insn.form.row.execute;
+      if (execute === undefined) throw new InternalError('Not a system row.', { mnemonic: insn.form.mnemonic, rip: this.registers.rip });
+      this.#setNextRip(insn);
+      execute(this, insn);
+      this.registers.set32(State.rip, this.nextRipLow);
+      this.registers.set32(State.rip + 4, this.nextRipHigh);
+      this.#completed(flagsBefore);
+    } catch (thrown) {
+      this.#caught(thrown);
+    }
+  }
+
+  #setNextRip(insn: Insn): void {
+    const low = this.registers.get32(State.rip);
+    const high = this.registers.get32(State.rip + 4);
+    const next = (low >>> 0) + insn.length;
+    this.nextRipLow = insn.codeBits === 16 && !this.isProtected ? next & 0xffff : next | 0;
+    this.nextRipHigh = insn.codeBits === 64 && next > 0xffffffff ? (high + 1) | 0 : high;
+  }
+
+  /** A fault (or a layer's exit) thrown by TypeScript code on behalf of the guest; anything else is a defect and goes on. */
+  #caught(thrown: unknown): void {
+    this.ext = 0;
+    this.#nextShadow = InterruptShadow.NONE;
+    this.#skipTrap = false;
+    this.#resumeFlagLoaded = false;
+    if (thrown === layerExit) return;
+    if (thrown !== guestFault) throw thrown;
+    // The instruction was taken from the budget, and did not complete; its fault's delivery is what counts.
+    this.registers.set32(State.budget, this.registers.get32(State.budget) + 1);
+    this.#exception(guestFault.vector, guestFault.errorCode, guestFault.hasErrorCode);
+  }
+
+  #wasmFault(): void {
+    const { registers } = this;
+    guestFault.addressLow = registers.get32(State.faultAddress);
+    guestFault.addressHigh = registers.get32(State.faultAddress + 4);
+    this.#exception(registers.get32(State.faultVector), registers.get32(State.faultError), registers.get32(State.faultHasError) !== 0);
+  }
+
+  /** A fault at the current instruction, which left no trace. */
+  #exception(vector: number, errorCode: number, withErrorCode: boolean): void {
+    this.pendingDebug = 0;
+    if (vector === Vector.DB) {
+      this.#debugException(errorCode, true);
+      return;
+    }
+    const { registers } = this;
+    const event = this.delivering.set(
+      vector,
+      EventType.HARDWARE_EXCEPTION,
+      registers.get32(State.rip),
+      registers.get32(State.rip + 4),
+      errorCode,
+      withErrorCode && !this.isRealMode,
+    );
+    this.#deliver(event, isFaultClass(vector));
+  }
+
+  /** #DB: `bits` go to DR6. A fault (instruction breakpoint, general detect) sets RF in the frame. */
+  #debugException(bits: number, fault: boolean): void {
+    const { registers } = this;
+    this.pendingDebug = 0;
+    const event = this.delivering.set(Vector.DB, EventType.HARDWARE_EXCEPTION, registers.get32(State.rip), registers.get32(State.rip + 4));
+    this.#deliver(event, fault, bits);
+  }
+
+  /**
+   * Delivers an event to its handler; faults on the way combine as Table 6-5 of SDM Vol. 3A says, up to shutdown.
+   */
+  #deliver(event: DeliveredEvent, resume: boolean, debugBits = 0): void {
+    const { registers } = this;
+    const returnLow = registers.get32(State.rip);
+    const returnHigh = registers.get32(State.rip + 4);
+    registers.set32(State.budget, registers.get32(State.budget) - (event.isSoftware ? 0 : 1));
+    let setsResume = resume;
+    try {
+      for (;;) {
+        try {
+          this.#announce(event, debugBits);
+          deliver(this, event, setsResume);
+          this.activity = Activity.ACTIVE;
+          this.interruptShadow = InterruptShadow.NONE;
+          return;
+        } catch (thrown) {
+          this.ext = 0;
+          if (thrown !== guestFault) throw thrown;
+          const { vector } = guestFault;
+          const outcome = combine(event, vector);
+          if (outcome === 'shutdown') {
+            this.#tripleFault();
+            return;
+          }
+          if (outcome === 'double fault') event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, returnLow, returnHigh, 0, !this.isRealMode);
+          else {
+            const withError = guestFault.hasErrorCode && !this.isRealMode;
+            event.set(vector, EventType.HARDWARE_EXCEPTION, returnLow, returnHigh, guestFault.errorCode, withError);
+          }
+          setsResume = isFaultClass(event.vector);
+        }
+      }
+    } catch (thrown) {
+      if (thrown !== layerExit) throw thrown;
+    } finally {
+      event.active = false;
+    }
+  }
+
+  /** Lets the layer intercept; writes CR2 and DR6, which only a delivered exception does. */
+  #announce(event: DeliveredEvent, debugBits: number): void {
+    const { registers } = this;
+    const isException = event.type === EventType.HARDWARE_EXCEPTION || event.type === EventType.SOFTWARE_EXCEPTION || event.type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
+    if (this.layer !== undefined && isException) {
+      const { addressLow, addressHigh } = guestFault;
+      const { vector, type, errorCode } = event;
+      this.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode: event.hasErrorCode, addressLow, addressHigh, debugBits });
+    }
+    if (event.type !== EventType.HARDWARE_EXCEPTION) return;
+    if (event.vector === Vector.PF) {
+      registers.set32(State.cr2, guestFault.addressLow);
+      registers.set32(State.cr2 + 4, guestFault.addressHigh);
+    } else if (event.vector === Vector.DB) {
+      this.debug.record(debugBits);
+    }
+  }
+
+  #tripleFault(): void {
+    if (this.layer?.intercept({ kind: 'triple-fault' })) return;
+    this.activity = Activity.SHUTDOWN;
+  }
+
+  /** Takes at most one event, by priority (SDM Vol. 3A, Table 6-2). True where something happened. */
+  #takeEvent(): boolean {
+    if (this.#init) return this.#takeInit();
+    if (this.activity === Activity.WAIT_FOR_SIPI) return this.#takeStartUp();
+    if (this.activity === Activity.SHUTDOWN) return false;
+    const { layer } = this;
+    if (layer?.wantsBoundary && layer.boundary()) return true;
+    if (this.pendingDebug !== 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
+      this.#debugException(this.pendingDebug, false);
+      return true;
+    }
+    if (this.#nmi && !this.nmiBlocked && this.interruptShadow !== InterruptShadow.MOV_SS) return this.#takeNmi();
+    if (this.#interrupt && this.interruptShadow === InterruptShadow.NONE && this.#interruptsEnabled()) return this.#takeInterrupt();
+    return false;
+  }
+
+  #interruptsEnabled(): boolean {
+    return (this.registers.get32(State.eflags) & Eflags.IF) !== 0;
+  }
+
+  #wakes(): boolean {
+    if (this.#init) return true;
+    if (this.activity === Activity.WAIT_FOR_SIPI) return this.#sipi >= 0;
+    if (this.activity !== Activity.HALTED) return false;
+    return (this.#nmi && !this.nmiBlocked) || (this.#interrupt && this.#interruptsEnabled()) || this.pendingDebug !== 0;
+  }
+
+  #takeInit(): boolean {
+    this.#init = false;
+    if (this.layer?.intercept({ kind: 'init' })) return true;
+    initState(this);
+    return true;
+  }
+
+  #takeStartUp(): boolean {
+    const vector = this.#sipi;
+    if (vector < 0) return false;
+    this.#sipi = -1;
+    if (this.layer?.intercept({ kind: 'sipi', vector })) return true;
+    startUp(this, vector);
+    return true;
+  }
+
+  #takeNmi(): boolean {
+    if (this.layer?.intercept({ kind: 'nmi' })) return true;
+    this.#nmi = false;
+    this.nmiBlocked = true;
+    const { registers } = this;
+    this.#deliver(this.delivering.set(Vector.NMI, EventType.NMI, registers.get32(State.rip), registers.get32(State.rip + 4)), false);
+    return true;
+  }
+
+  #takeInterrupt(): boolean {
+    if (this.layer?.intercept({ kind: 'external-interrupt' })) return true;
+    const vector = this.acknowledgeInterrupt();
+    const { registers } = this;
+    const event = this.delivering.set(vector, EventType.EXTERNAL_INTERRUPT, registers.get32(State.rip), registers.get32(State.rip + 4));
+    this.#deliver(event, false);
+    return true;
+  }
+
+  /** Delivers an event on behalf of a layer (VM-entry event injection), at the current boundary. `length`: of the instruction that a software event is thought to end. */
+  inject(vector: number, type: EventType, errorCode: number, withErrorCode: boolean, length = 0): void {
+    const { registers } = this;
+    const low = registers.get32(State.rip);
+    const high = registers.get32(State.rip + 4);
+    const next = (low >>> 0) + length;
+    const event = this.delivering.set(vector, type, next | 0, next > 0xffffffff && this.is64Bit ? (high + 1) | 0 : high, errorCode, withErrorCode);
+    this.#deliver(event, type === EventType.HARDWARE_EXCEPTION && isFaultClass(vector));
+  }
+
+  // Reset
+
+  /** Power-up or RESET# (SDM Vol. 3A, Table 9-1). CPU 0 is the bootstrap processor; the others wait for a start-up IPI. */
+  reset(): void {
+    this.registers.set32(State.leave, 0);
+    this.#nmi = false;
+    this.#init = false;
+    this.#sipi = -1;
+    this.#interrupt = false;
+    this.layer = undefined;
+    resetState(this);
+    this.activity = this.index === 0 ? Activity.ACTIVE : Activity.WAIT_FOR_SIPI;
+  }
+
+  // EngineHost
+
+  watches(linearLow: number, linearHigh: number, bytes: number, write: boolean): boolean {
+    return this.debug.watches(linearLow, linearHigh, bytes, write);
+  }
+  watchesPage(linearLow: number, linearHigh: number): boolean {
+    return this.debug.watchesPage(linearLow, linearHigh);
+  }
+
+  /** Paging is on. */
+  get isPaging(): boolean {
+    return (this.registers.get32(State.cr0) & Cr0.PG) !== 0;
+  }
+  get longModeEnabled(): boolean {
+    return (this.registers.get32(State.efer) & Efer.LME) !== 0;
+  }
 }
+
+const IDLE_RESULTS = { [Activity.ACTIVE]: 'budget', [Activity.HALTED]: 'halted', [Activity.SHUTDOWN]: 'shutdown', [Activity.WAIT_FOR_SIPI]: 'wait-for-sipi' } as const;
+

@@ -1,0 +1,119 @@
+import type { Clock, Timer } from '@minusone/core';
+import { Lvt, TimerMode } from './registers.ts';
+import type { TimeStamp } from './local-apic.ts';
+
+/** The local APIC's timer (SDM Vol. 3A, 10.5.4): one-shot, periodic or TSC-deadline. Its own clock runs at 1 GHz, before the divider: a tick is a nanosecond. */
+export class ApicTimer {
+  readonly #clock: Clock;
+  readonly #timer: Timer;
+  readonly #timeStamp: TimeStamp;
+  readonly #fire: () => void;
+  #mode: number = TimerMode.ONE_SHOT;
+  #divide = 0;
+  #initial = 0;
+  /** When the count under way began, in ns. */
+  #startNs = 0;
+  /** IA32_TSC_DEADLINE; 0: disarmed. */
+  #deadline = 0n;
+
+  constructor(clock: Clock, timeStamp: TimeStamp, fire: () => void) {
+    this.#clock = clock;
+    this.#timeStamp = timeStamp;
+    this.#fire = fire;
+    this.#timer = clock.createTimer(() => this.#expired());
+  }
+
+  reset(): void {
+    this.#timer.cancel();
+    this.#mode = TimerMode.ONE_SHOT;
+    this.#divide = 0;
+    this.#initial = 0;
+    this.#deadline = 0n;
+  }
+
+  /** The LVT timer register was written. A change to or from TSC-deadline mode disarms (10.5.4.1). */
+  setLvt(lvt: number): void {
+    const mode = (lvt >>> Lvt.TIMER_MODE_SHIFT) & 3;
+    if (mode !== this.#mode && (mode === TimerMode.TSC_DEADLINE || this.#mode === TimerMode.TSC_DEADLINE)) {
+      this.#timer.cancel();
+      this.#deadline = 0n;
+      this.#initial = 0;
+    }
+    this.#mode = mode;
+  }
+
+  /** Nanoseconds of one count. */
+  get #tickNs(): number {
+    const code = (this.#divide & 3) | ((this.#divide >>> 1) & 4);
+    return code === 7 ? 1 : 2 << code;
+  }
+
+  get divide(): number {
+    return this.#divide;
+  }
+  set divide(value: number) {
+    const current = this.current;
+    this.#divide = value & 0xb;
+    if (this.#timer.deadlineNs !== undefined && this.#mode !== TimerMode.TSC_DEADLINE) this.#startCount(current);
+  }
+
+  get initial(): number {
+    return this.#initial;
+  }
+  set initial(value: number) {
+    // 10.5.4.1: in TSC-deadline mode writes to the initial count are ignored.
+    if (this.#mode === TimerMode.TSC_DEADLINE) return;
+    this.#initial = value >>> 0;
+    if (this.#initial === 0) this.#timer.cancel();
+    else this.#startCount(this.#initial);
+  }
+
+  /** The current count; 0 in TSC-deadline mode. */
+  get current(): number {
+    const end = this.#timer.deadlineNs;
+    if (end === undefined || this.#mode === TimerMode.TSC_DEADLINE) return 0;
+    return Math.max(0, Math.ceil((end - this.#clock.nowNs()) / this.#tickNs));
+  }
+
+  #startCount(count: number): void {
+    this.#startNs = this.#clock.nowNs();
+    this.#timer.arm(this.#startNs + count * this.#tickNs);
+  }
+
+  get deadline(): bigint {
+    return this.#mode === TimerMode.TSC_DEADLINE ? this.#deadline : 0n;
+  }
+  set deadline(value: bigint) {
+    if (this.#mode !== TimerMode.TSC_DEADLINE) return;
+    this.#deadline = value;
+    if (value === 0n) this.#timer.cancel();
+    else this.#armDeadline();
+  }
+
+  /** The TSC was written: a deadline is one in its terms. */
+  timeStampChanged(): void {
+    if (this.#mode === TimerMode.TSC_DEADLINE && this.#deadline !== 0n) this.#armDeadline();
+  }
+
+  #armDeadline(): void {
+    const now = this.#timeStamp.read();
+    const ticks = this.#deadline > now ? Number(this.#deadline - now) : 0;
+    // The time stamp is a whole number of ticks; the deadline falls on or just after the instant at which it is reached.
+    this.#timer.arm(this.#clock.nowNs() + Math.ceil((ticks * 1e9) / this.#timeStamp.hz));
+  }
+
+  #expired(): void {
+    if (this.#mode === TimerMode.TSC_DEADLINE) {
+      if (this.#timeStamp.read() < this.#deadline) {
+        this.#armDeadline();
+        return;
+      }
+      this.#deadline = 0n;
+    } else if (this.#mode === TimerMode.PERIODIC && this.#initial !== 0) {
+      this.#startNs += this.#initial * this.#tickNs;
+      this.#timer.arm(Math.max(this.#startNs + this.#initial * this.#tickNs, this.#clock.nowNs() + 1));
+    }
+    this.#fire();
+  }
+}
+

@@ -1,0 +1,69 @@
+import { Vector } from './fault.ts';
+
+/** Interruption types (SDM Vol. 3C, Table 24-15): what kind of event is being delivered. */
+export const EventType = {
+  EXTERNAL_INTERRUPT: 0,
+  NMI: 2,
+  HARDWARE_EXCEPTION: 3,
+  /** INT n. */
+  SOFTWARE_INTERRUPT: 4,
+  /** INT1. */
+  PRIVILEGED_SOFTWARE_EXCEPTION: 5,
+  /** INT3, INTO. */
+  SOFTWARE_EXCEPTION: 6,
+} as const;
+export type EventType = (typeof EventType)[keyof typeof EventType];
+
+/** An interrupt or exception on its way through the IDT. One object per CPU, reused. */
+export class DeliveredEvent {
+  /** False: nothing is being delivered. */
+  active = false;
+  vector = 0;
+  type: EventType = EventType.EXTERNAL_INTERRUPT;
+  errorCode = 0;
+  hasErrorCode = false;
+  /** Offset in CS that the frame returns to. */
+  returnLow = 0;
+  returnHigh = 0;
+
+  set(vector: number, type: EventType, returnLow: number, returnHigh: number, errorCode = 0, withErrorCode = false): this {
+    this.active = true;
+    this.vector = vector;
+    this.type = type;
+    this.errorCode = errorCode;
+    this.hasErrorCode = withErrorCode;
+    this.returnLow = returnLow;
+    this.returnHigh = returnHigh;
+    return this;
+  }
+
+  /** INT n, INT3, INTO, INT1: the gate's DPL is checked, EXT stays 0 (but for INT1). */
+  get isSoftware(): boolean {
+    return this.type === EventType.SOFTWARE_INTERRUPT || this.type === EventType.SOFTWARE_EXCEPTION;
+  }
+}
+
+/** How two exceptions combine (SDM Vol. 3A, Table 6-5): the second arose while the first was being delivered. */
+export function combine(first: DeliveredEvent, secondVector: number): 'serial' | 'double fault' | 'shutdown' {
+  const second = exceptionClass(secondVector);
+  if (first.type !== EventType.HARDWARE_EXCEPTION) return 'serial';
+  if (first.vector === Vector.DF) return second === 'benign' ? 'serial' : 'shutdown';
+  const before = exceptionClass(first.vector);
+  if (before === 'contributory' && second === 'contributory') return 'double fault';
+  if (before === 'page fault' && second !== 'benign') return 'double fault';
+  return 'serial';
+}
+
+/** SDM Vol. 3A, Table 6-4 "Interrupt and Exception Classes". */
+export function exceptionClass(vector: number): 'benign' | 'contributory' | 'page fault' {
+  if (vector === Vector.PF) return 'page fault';
+  if (vector === Vector.DE || (vector >= Vector.TS && vector <= Vector.GP) || vector === 21) return 'contributory';
+  return 'benign';
+}
+
+/** Faults store EFLAGS with RF set, so that instruction breakpoints do not come again (SDM Vol. 3B, 17.3.1.1). #DB says so itself. */
+export function isFaultClass(vector: number): boolean {
+  if (vector === Vector.DB || vector === Vector.NMI || vector === Vector.BP || vector === Vector.OF || vector === Vector.DF || vector === Vector.MC) return false;
+  return vector < 32;
+}
+

@@ -1,0 +1,89 @@
+import type { InstructionRow } from '../table/row.ts';
+import type { CpuidResult } from './cpuid/leaves.ts';
+import type { Cpu } from './cpu.ts';
+import type { MsrRow } from './msr/row.ts';
+
+/**
+ * What VT-x and SVM have in common, seen from a CPU that knows neither: an extension adds CPUID bits, MSRs and instructions; while a
+ * guest of it runs, its layer is asked at every place where the manuals let a hypervisor intercept.
+ */
+export interface Extension {
+  /** For error messages and the documentation. */
+  readonly name: string;
+  /** Feature names that the CPU model then offers (rows of the table may ask for them). */
+  readonly features: readonly string[];
+  readonly msrs: readonly MsrRow[];
+  readonly instructions: readonly InstructionRow[];
+  /** Adds its bits and leaves to what CPUID answers. */
+  cpuid?(cpu: Cpu, leaf: number, subleaf: number, result: CpuidResult): void;
+  /** Bits of CR4 and IA32_EFER that software may then set (CR4.VMXE, EFER.SVME). */
+  readonly cr4Bits?: number;
+  readonly eferBits?: number;
+  /** Whether INIT, A20M and CR0 or CR4 values are constrained now (VMX operation): returns true to refuse the new value with #GP(0). */
+  refusesControlRegister?(cpu: Cpu, register: 0 | 4, value: number): boolean;
+}
+
+/** A virtualization layer above the machine: pushed by VM entry, popped by VM exit. */
+export interface Layer {
+  /**
+   * Is this event mine? If so the layer has done its exit (all of it: guest state saved, host state loaded, RIP set) and returns true; the CPU abandons what it was
+   * doing. If not, nothing has changed and the CPU goes on. An exit that completes the instruction first (trap-like) sees `cpu.nextRip...`.
+   */
+  intercept(event: InterceptEvent): boolean;
+  /**
+   * Asked before each instruction boundary's events while `wantsBoundary` is true: for interrupt and NMI windows, virtual interrupts, preemption timers.
+   * Returns true where an exit or a delivery took place.
+   */
+  boundary(): boolean;
+  readonly wantsBoundary: boolean;
+}
+
+/** What may be intercepted, with what exit qualifications (SDM Vol. 3C, 27.2.1) and EXITINFO (APM Vol. 2, 15.7 ff.) need. */
+export type InterceptEvent =
+  /** An instruction that is intercepted whole, before it does anything but the checks that come first (CPL, #UD). */
+  | { readonly kind: 'instruction'; readonly mnemonic: string }
+  /** `operandLow/High`: the linear address. */
+  | { readonly kind: 'invlpg'; readonly addressLow: number; readonly addressHigh: number }
+  /** LGDT, SIDT, LLDT, STR ... and their memory operands by the decoded instruction. */
+  | { readonly kind: 'descriptor-table'; readonly mnemonic: string; readonly table: 'gdtr' | 'idtr' | 'ldtr' | 'tr'; readonly write: boolean }
+  | { readonly kind: 'control-register'; readonly register: number; readonly write: true; readonly gpr: number; readonly value: bigint; readonly by: 'mov' | 'clts' | 'lmsw' | 'task-switch' }
+  | { readonly kind: 'control-register'; readonly register: number; readonly write: false; readonly gpr: number; readonly by: 'mov' | 'smsw' }
+  | { readonly kind: 'debug-register'; readonly register: number; readonly write: boolean; readonly gpr: number }
+  | {
+      readonly kind: 'io';
+      readonly port: number;
+      readonly size: 1 | 2 | 4;
+      readonly input: boolean;
+      readonly string: boolean;
+      readonly rep: boolean;
+      /** Port in an immediate (IN AL,imm8), not in DX. */
+      readonly immediate: boolean;
+      /** String forms: the effective segment and address size in bytes. */
+      readonly segment: number;
+      readonly addressBytes: 2 | 4 | 8;
+    }
+  | { readonly kind: 'msr'; readonly index: number; readonly write: boolean; readonly value: bigint }
+  | {
+      readonly kind: 'exception';
+      readonly vector: number;
+      readonly type: number;
+      readonly errorCode: number;
+      readonly hasErrorCode: boolean;
+      /** #PF: the linear address (CR2 is not yet written). */
+      readonly addressLow: number;
+      readonly addressHigh: number;
+      /** #DB: the bits that DR6 would get (not yet written). */
+      readonly debugBits: number;
+    }
+  /** INT n (APM Vol. 2, 15.13.5). */
+  | { readonly kind: 'software-interrupt'; readonly vector: number }
+  /** An external interrupt is pending, not masked and not yet acknowledged: `cpu.acknowledgeInterrupt()` takes it. */
+  | { readonly kind: 'external-interrupt' }
+  | { readonly kind: 'nmi' }
+  | { readonly kind: 'init' }
+  | { readonly kind: 'sipi'; readonly vector: number }
+  | { readonly kind: 'task-switch'; readonly selector: number; readonly source: 'call' | 'iret' | 'jmp' | 'gate'; readonly errorCode: number; readonly hasErrorCode: boolean }
+  | { readonly kind: 'triple-fault' };
+
+/** Thrown to unwind the TypeScript code of an instruction that a layer took over; caught by the run loop. */
+export const layerExit: object = Object.freeze({ name: 'layer exit' });
