@@ -29,10 +29,11 @@ export interface SiliconCase {
   readonly memory?: readonly MemoryBytes[];
   /**
    * How many instructions to single-step at most (a REP with all its iterations is one), or `'free'`: run to the end of the code
-   * without stepping, at full speed. A case ends earlier at the end of its code or at a fault. Stepping sets TF, which PUSHF shows. Default 1.
+   * without stepping: more than twice as fast even for one instruction, unless that is a branch, which may not come to the end. A case ends
+   * earlier at the end of its code or at a fault. Stepping sets TF, which PUSHF shows. Default 1.
    */
   readonly instructions?: number | 'free';
-  /** Let through, while stepping, what depends on the host (CPUID, RDTSC, RDRAND, SGDT, XSAVE ...). Running free, nothing is held back. */
+  /** Let through what depends on the host (CPUID, RDTSC, RDRAND, SGDT, XSAVE ...). Running free, only the first instruction is looked at. */
   readonly allowHostDependent?: boolean;
 }
 

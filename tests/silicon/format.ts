@@ -9,7 +9,7 @@ const FXSAVE_BYTES = 512;
 const YMM_BYTES = 256;
 /** No more than the native side has room for, and small enough that both sides work at the same time. */
 const BATCH_BYTES = 4 << 20;
-const BATCH_CASES = 2048;
+const BATCH_CASES = 4096;
 const MAX_CODE_BYTES = 256;
 const MAX_CASE_BYTES = 60_000;
 

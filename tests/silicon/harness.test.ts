@@ -155,6 +155,7 @@ describe.skipIf(unavailable)('the silicon harness', () => {
       ['CPUID', '0fa2'],
     ])('%s is refused unless allowed', async (_what, code) => {
       expect((await run(code)).status).toBe('refused');
+      expect((await run(code, { instructions: 'free' })).status).toBe('refused');
       expect((await run(`90${code}`, { instructions: 2 })).status).toBe('refused');
     });
     test('CPUID runs when allowed', async () => {
