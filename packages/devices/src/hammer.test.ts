@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { I8259Pair } from './interrupts/i8259-pair.ts';
 import { Uart16550A } from './serial/uart-16550a.ts';
+import { Mc146818 } from './time/mc146818.ts';
 import { Pit8254 } from './time/pit-8254.ts';
 import { SystemControlPortB } from './time/system-control-port-b.ts';
 
@@ -91,6 +92,14 @@ const rows: readonly Row[] = [
           portB.restore(saved.portB);
         },
       };
+    },
+  },
+  {
+    name: 'Mc146818',
+    addresses: [0x70, 0x71, 0x71],
+    make: (clock, log) => {
+      const rtc = new Mc146818({ clock, irq: line('irq', log), onNmiMask: (masked) => log(`nmi ${masked}`) });
+      return ported(rtc, (value) => rtc.writePort(0x70, 1, value % 14)); // the registers, rather than the RAM
     },
   },
 ];

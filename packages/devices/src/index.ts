@@ -3,7 +3,10 @@ export { I8259Pair, type I8259PairOptions, type I8259PairState } from './interru
 export * from './port-device.ts';
 export * from './serial/uart-16550a.ts';
 export * from './serial/uart-registers.ts';
+export * from './time/cmos-memory-size.ts';
+export { Mc146818, type Mc146818Options, type Mc146818State } from './time/mc146818.ts';
 export { Pit8254, type Pit8254Options, type Pit8254State } from './time/pit-8254.ts';
 export type { PitCounterState } from './time/pit-counter.ts';
+export { RtcField } from './time/rtc-calendar.ts';
 export { SystemControlPortB, type SystemControlPortBState } from './time/system-control-port-b.ts';
 export * from './time/tick-rate.ts';
