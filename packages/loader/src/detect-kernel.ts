@@ -71,6 +71,13 @@ function detectElf(image: Uint8Array): KernelKind {
   throw new UnrecognizedImageError('a 32-bit ELF file with neither a PVH note nor a Multiboot header', NOT_A_KERNEL);
 }
 
+/** Valid UTF-8 without control characters; a character cut off at the end of the sample does not matter. */
 function looksLikeText(image: Uint8Array): boolean {
-  return image.subarray(0, 512).every((byte) => byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte !== 127));
+  const sample = image.subarray(0, 512);
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(sample, { stream: true });
+  } catch {
+    return false;
+  }
+  return sample.every((byte) => byte === 9 || byte === 10 || byte === 13 || (byte >= 32 && byte !== 127));
 }

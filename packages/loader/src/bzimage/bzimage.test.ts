@@ -1,10 +1,10 @@
+import { MinusOneError } from '@minusone/core';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MinusOneError } from '@minusone/core';
 import { PlainRam } from '../layout/plain-ram.ts';
 import { readUint } from '../structure.ts';
 import { loadBzImage } from './load-bzimage.ts';
-import { setupHeader, SETUP_HEADER_OFFSET, type SetupHeader } from './setup-header.ts';
+import { SETUP_HEADER_OFFSET, type SetupHeader, setupHeader } from './setup-header.ts';
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
