@@ -90,8 +90,9 @@ export interface Emit {
   /**
    * A string instruction: the body is one iteration and uses `dst` and `src` (X and Y operands). Everything else (index registers by DF, the REP
    * count, REPE / REPNE on the ZF the body has set, faults and interruptions between iterations) is done around it.
+   * @param bulk the body does nothing but copy its source (MOVS) or the accumulator (STOS) to its destination: stretches of memory may be done at once
    */
-  string(body: () => void): void;
+  string(body: () => void, bulk?: 'move' | 'fill'): void;
 
   /** x87: see FpuEmit. */
   readonly fpu: FpuEmit;
@@ -139,8 +140,8 @@ export interface Operand {
 export interface FlagsEmit {
   /** a + b = result (ADD, XADD); with carry in, too: ADC passes the true result. */
   add(bytes: number, a: Value, b: Value, result: Value): void;
-  /** a - b = result (SUB, CMP, NEG as 0 - a; SBB passes the true result). */
-  sub(bytes: number, a: Value, b: Value, result: Value): void;
+  /** a - b = result (SUB, CMP, NEG as 0 - a); with the borrow in, too: SBB passes the true result and the borrow. */
+  sub(bytes: number, a: Value, b: Value, result: Value, borrow?: Value): void;
   /** AND, OR, XOR, TEST: CF = OF = 0, AF cleared. */
   logic(bytes: number, result: Value): void;
   /** SF, ZF, PF from the result; CF, OF (and AF) as given, each i32 0 or 1. AF left out: cleared. (Shifts, MUL, INC with the old CF ...) */

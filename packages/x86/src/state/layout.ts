@@ -42,7 +42,16 @@ export const Gpr = {
  * (unsigned 32-bit, inclusive) at which data may be read and written outside 64-bit mode: derived from type and limit, expand-down
  * included; an empty range (low 1, high 0) where nothing may be.
  */
-export const SegmentField = { base: 0, limit: 8, selector: 12, attributes: 16, readLow: 20, readHigh: 24, writeLow: 28, writeHigh: 32 } as const;
+export const SegmentField = {
+  base: 0,
+  limit: 8,
+  selector: 12,
+  attributes: 16,
+  readLow: 20,
+  readHigh: 24,
+  writeLow: 28,
+  writeHigh: 32,
+} as const;
 const SEGMENT_STRIDE = 40;
 
 const fields: StateField[] = [];
@@ -59,71 +68,73 @@ function field(name: string, bytes: StateField['bytes'], count = 1, stride: numb
 /** Byte offsets of all fields. Names are the manuals'. */
 export const State = {
   /** RAX .. R15, 8 bytes each, in encoding order. */
-  gpr: field('gpr', 8, 16),
+  gpr: field('gpr', 8, 16) as number,
   /** Always zero: what a missing base or index register reads. */
-  zero: field('zero', 8),
-  rip: field('rip', 8),
+  zero: field('zero', 8) as number,
+  rip: field('rip', 8) as number,
   /** EFLAGS without the six arithmetic flags: those are lazy, in `cc*` (see semantics/lazy-flags). Bit 1 is set. */
-  eflags: field('eflags', 4),
-  /** Lazy arithmetic flags: what kind of operation, of what size, and its operands and result. */
-  ccOp: field('ccOp', 4),
-  ccA: field('ccA', 8),
-  ccB: field('ccB', 8),
-  ccR: field('ccR', 8),
+  eflags: field('eflags', 4) as number,
+  /** Lazy arithmetic flags (see state/arithmetic-flags): what kind of operation, and its operands and result, sign-extended to 64 bits from its size. */
+  ccOp: field('ccOp', 4) as number,
+  ccA: field('ccA', 8) as number,
+  ccB: field('ccB', 8) as number,
+  ccR: field('ccR', 8) as number,
   /** ES CS SS DS FS GS LDTR TR: see SegmentField. */
-  segments: field('segments', 8, 8, SEGMENT_STRIDE),
-  gdtrBase: field('gdtrBase', 8),
-  idtrBase: field('idtrBase', 8),
-  gdtrLimit: field('gdtrLimit', 4),
-  idtrLimit: field('idtrLimit', 4),
-  cr0: field('cr0', 4),
-  cr4: field('cr4', 4),
-  cr2: field('cr2', 8),
-  cr3: field('cr3', 8),
-  cr8: field('cr8', 4),
-  cpl: field('cpl', 4),
-  efer: field('efer', 8),
-  xcr0: field('xcr0', 8),
+  segments: field('segments', 8, 8, SEGMENT_STRIDE) as number,
+  gdtrBase: field('gdtrBase', 8) as number,
+  idtrBase: field('idtrBase', 8) as number,
+  gdtrLimit: field('gdtrLimit', 4) as number,
+  idtrLimit: field('idtrLimit', 4) as number,
+  cr0: field('cr0', 4) as number,
+  cr4: field('cr4', 4) as number,
+  cr2: field('cr2', 8) as number,
+  cr3: field('cr3', 8) as number,
+  cr8: field('cr8', 4) as number,
+  cpl: field('cpl', 4) as number,
+  efer: field('efer', 8) as number,
+  xcr0: field('xcr0', 8) as number,
   /** The four PDPTEs that MOV CR3 loads in PAE paging. */
-  pdptes: field('pdptes', 8, 4),
-  dr: field('dr', 8, 4),
-  dr6: field('dr6', 4),
-  dr7: field('dr7', 4),
+  pdptes: field('pdptes', 8, 4) as number,
+  dr: field('dr', 8, 4) as number,
+  dr6: field('dr6', 4) as number,
+  dr7: field('dr7', 4) as number,
   /** YMM0 .. YMM15, 32 bytes each; XMMn is the low half. */
-  ymm: field('ymm', 32, 16),
+  ymm: field('ymm', 32, 16) as number,
   /** R0 .. R7 of the x87, physical order: 64-bit significand, then sign and exponent (16 bits). MMn is the significand of physical register n. */
-  fpr: field('fpr', 16, 8),
-  fcw: field('fcw', 4),
+  fpr: field('fpr', 16, 8) as number,
+  fcw: field('fcw', 4) as number,
   /** Status word; TOP is bits 11-13. */
-  fsw: field('fsw', 4),
+  fsw: field('fsw', 4) as number,
   /** Abridged tag word as in FXSAVE: bit n is 1 where physical register n is not empty. */
-  ftw: field('ftw', 4),
-  fop: field('fop', 4),
-  fip: field('fip', 8),
-  fdp: field('fdp', 8),
-  fcs: field('fcs', 4),
-  fds: field('fds', 4),
-  mxcsr: field('mxcsr', 4),
+  ftw: field('ftw', 4) as number,
+  fop: field('fop', 4) as number,
+  fip: field('fip', 8) as number,
+  fdp: field('fdp', 8) as number,
+  fcs: field('fcs', 4) as number,
+  fds: field('fds', 4) as number,
+  mxcsr: field('mxcsr', 4) as number,
   /** What code is specialized on: see state/mode. Derived. */
-  mode: field('mode', 4),
+  mode: field('mode', 4) as number,
   /** Instructions that may still run before the run loop must look at the time. */
-  budget: field('budget', 4),
+  budget: field('budget', 4) as number,
   /** Virtual page base that the current block's page offsets are relative to: RIP (EIP, IP) = ripBase + page offset. */
-  ripBase: field('ripBase', 8),
+  ripBase: field('ripBase', 8) as number,
   /** Address of the current TLB set and of its jump cache. */
-  tlb: field('tlb', 4),
-  jumpCache: field('jumpCache', 4),
+  tlb: field('tlb', 4) as number,
+  jumpCache: field('jumpCache', 4) as number,
   /** Why Wasm returned: see engine/exit. `exitRecord` is the decoded record concerned. */
-  exitRecord: field('exitRecord', 4),
+  exitRecord: field('exitRecord', 4) as number,
   /** A fault raised by Wasm or a slow path: vector, error code, whether there is one. CR2 is in faultAddress until delivery. */
-  faultVector: field('faultVector', 4),
-  faultError: field('faultError', 4),
-  faultHasError: field('faultHasError', 4),
-  faultAddress: field('faultAddress', 8),
+  faultVector: field('faultVector', 4) as number,
+  faultError: field('faultError', 4) as number,
+  faultHasError: field('faultHasError', 4) as number,
+  faultAddress: field('faultAddress', 8) as number,
   /** Nonzero: something happened in a slow path that the run loop must see after this instruction. */
-  leave: field('leave', 4),
+  leave: field('leave', 4) as number,
+  /** Iterations of a repeated string instruction that may run before the run loop looks again. */
+  repeatLimit: field('repeatLimit', 4) as number,
   /** Results of slow paths and subroutines that return more than one value. */
-  scratch: field('scratch', 16, 8),
+  scratch: field('scratch', 16, 8) as number,
 } as const;
 
 /** Every field, in order: for snapshots, tests and the documentation. */

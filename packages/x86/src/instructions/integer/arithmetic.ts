@@ -57,9 +57,10 @@ export const arithmeticRows: readonly InstructionRow[] = [
     (e) => {
       const a = e.dst.readForWrite();
       const b = e.src.read();
-      const difference = e.let(sub(sub(a, b), widen(e.dst.bytes, e.flags.get('cf'))));
+      const borrow = e.flags.get('cf');
+      const difference = e.let(sub(sub(a, b), widen(e.dst.bytes, borrow)));
       e.dst.write(difference);
-      e.flags.sub(e.dst.bytes, a, b, difference);
+      e.flags.sub(e.dst.bytes, a, b, difference, borrow);
     },
     'lock',
   ),

@@ -1,0 +1,146 @@
+import { InternalError } from '@minusone/core';
+import type { MachineMemory } from '@minusone/memory';
+import { type FunctionRef, type FunctionType, ModuleBuilder } from '@minusone/wasm';
+import type { Runtime } from '../semantics/runtime.ts';
+import type { Subroutine } from '../semantics/subroutine.ts';
+
+/** The slow paths as WebAssembly calls them; see `SlowPaths` in semantics/runtime. */
+export interface SlowPathFunctions {
+  load(cpu: number, low: number, high: number, access: number): number;
+  store(cpu: number, low: number, high: number, access: number): number;
+  claim(cpu: number, low: number, high: number, access: number): number;
+  probe(cpu: number, low: number, high: number, access: number): number;
+  raise(cpu: number, vector: number, errorCode: number): void;
+}
+
+const ACCESS_TYPE: FunctionType = { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] };
+const RAISE_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] };
+const WASM_PAGE_BYTES = 65536;
+
+/** Thrown while a module is built, when a subroutine turns out to be needed that is not imported yet. */
+class MissingSubroutine {
+  readonly subroutine: Subroutine;
+  constructor(subroutine: Subroutine) {
+    this.subroutine = subroutine;
+  }
+}
+
+/**
+ * Generated modules of one machine: they import the memory, the dispatch table, the slow paths, and the subroutines they call, which are compiled when
+ * first called for.
+ */
+export class GeneratedCode {
+  readonly memory: MachineMemory;
+  /** Handlers by index; 0 stays empty. */
+  readonly table: WebAssembly.Table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
+  readonly #slow: SlowPathFunctions;
+  readonly #compiled = new Map<Subroutine, WebAssembly.ExportValue>();
+  #slots = 1;
+
+  constructor(memory: MachineMemory, slow: SlowPathFunctions) {
+    this.memory = memory;
+    this.#slow = slow;
+  }
+
+  /** Indices of `count` elements of the table that nothing else uses. */
+  allocateSlots(count: number): number {
+    const first = this.#slots;
+    this.#slots += count;
+    if (this.#slots > this.table.length) this.table.grow(Math.max(1024, this.#slots - this.table.length));
+    return first;
+  }
+
+  /**
+   * Builds and instantiates a module. `define` may run more than once: until it is known which subroutines it calls.
+   * @param importTable without it the module cannot dispatch by itself, and nothing keeps its instance alive
+   */
+  build(expected: ReadonlySet<Subroutine>, define: (module: ModuleBuilder, runtime: Runtime) => void, importTable = true): WebAssembly.Instance {
+    const needed = new Set(expected);
+    for (;;) {
+      const module = new ModuleBuilder();
+      this.#importMemory(module);
+      if (importTable) module.importTable('env', 'table', { initial: 1 });
+      const slow = {
+        load: module.importFunction('slow', 'load', ACCESS_TYPE),
+        store: module.importFunction('slow', 'store', ACCESS_TYPE),
+        claim: module.importFunction('slow', 'claim', ACCESS_TYPE),
+        probe: module.importFunction('slow', 'probe', ACCESS_TYPE),
+        raise: module.importFunction('slow', 'raise', RAISE_TYPE),
+      };
+      const imported = new Map<Subroutine, FunctionRef>();
+      for (const subroutine of needed) imported.set(subroutine, module.importFunction('subroutine', subroutine.name, subroutine.type));
+      const link = (subroutine: Subroutine): FunctionRef => {
+        const ref = imported.get(subroutine);
+        if (ref === undefined) throw new MissingSubroutine(subroutine);
+        return ref;
+      };
+      try {
+        define(module, { slow, link });
+      } catch (error) {
+        if (!(error instanceof MissingSubroutine)) throw error;
+        needed.add(error.subroutine);
+        continue;
+      }
+      return this.#instantiate(module, needed);
+    }
+  }
+
+  /** A compiled subroutine, as an import for modules or to be called from TypeScript. */
+  subroutine(subroutine: Subroutine): WebAssembly.ExportValue {
+    const known = this.#compiled.get(subroutine);
+    if (known !== undefined) return known;
+    const wanted = this.#closure(subroutine);
+    const module = new ModuleBuilder();
+    this.#importMemory(module);
+    const refs = new Map<Subroutine, FunctionRef>();
+    for (const one of wanted) {
+      if (this.#compiled.has(one)) refs.set(one, module.importFunction('subroutine', one.name, one.type));
+    }
+    const fresh = wanted.filter((one) => !this.#compiled.has(one));
+    for (const one of fresh) {
+      const ref = module.declareFunction(one.name, one.type);
+      refs.set(one, ref);
+      module.exportFunction(one.name, ref);
+    }
+    const link = (one: Subroutine): FunctionRef => refs.get(one) as FunctionRef;
+    for (const one of fresh) module.defineFunction(link(one), (f) => one.define(f, link));
+    const instance = this.#instantiate(module, new Set(wanted.filter((one) => this.#compiled.has(one))));
+    for (const one of fresh) this.#compiled.set(one, instance.exports[one.name] as WebAssembly.ExportValue);
+    return this.#compiled.get(subroutine) as WebAssembly.ExportValue;
+  }
+
+  /** The subroutine and all it calls that are not compiled yet, with the compiled ones that they call. */
+  #closure(subroutine: Subroutine): Subroutine[] {
+    const found = new Set<Subroutine>([subroutine]);
+    for (const one of found) {
+      if (this.#compiled.has(one)) continue;
+      const scratch = new ModuleBuilder();
+      scratch.function(one.name, one.type, (f) =>
+        one.define(f, (callee) => {
+          found.add(callee);
+          return scratch.declareFunction(callee.name, callee.type);
+        }),
+      );
+    }
+    const names = new Set<string>();
+    for (const { name } of found) {
+      if (names.has(name)) throw new InternalError(`Two subroutines are called ${name}.`);
+      names.add(name);
+    }
+    return [...found];
+  }
+
+  #importMemory(module: ModuleBuilder): void {
+    const initial = this.memory.byteLength / WASM_PAGE_BYTES;
+    const shared = typeof SharedArrayBuffer !== 'undefined' && this.memory.memory.buffer instanceof SharedArrayBuffer;
+    module.importMemory('env', 'memory', { initial, maximum: initial, shared });
+  }
+
+  #instantiate(module: ModuleBuilder, subroutines: ReadonlySet<Subroutine>): WebAssembly.Instance {
+    const imports: Record<string, WebAssembly.ImportValue> = {};
+    for (const subroutine of subroutines) imports[subroutine.name] = this.subroutine(subroutine);
+    const slow = this.#slow as unknown as Record<string, WebAssembly.ImportValue>;
+    const compiled = new WebAssembly.Module(module.toBytes());
+    return new WebAssembly.Instance(compiled, { env: { memory: this.memory.memory, table: this.table }, slow, subroutine: imports });
+  }
+}
