@@ -49,16 +49,16 @@ const DATA: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8 };
 const MAX_PASSES = 30;
 
 /** Forms by every mnemonic they answer to (upper case), with the operand size that the mnemonic fixes, or 0. */
-type FormIndex = ReadonlyMap<string, readonly { form: InstructionForm; operandBytes: 0 | 2 | 4 | 8 }[]>;
+type FormIndex = ReadonlyMap<string, readonly { form: InstructionForm; operandBytes: 0 | 2 | 4 | 8; addressBytes: 0 | 2 | 4 | 8 }[]>;
 const indexes = new WeakMap<readonly InstructionForm[], FormIndex>();
 
 function indexOf(forms: readonly InstructionForm[]): FormIndex {
   const known = indexes.get(forms);
   if (known !== undefined) return known;
-  const index = new Map<string, { form: InstructionForm; operandBytes: 0 | 2 | 4 | 8 }[]>();
-  const add = (name: string, form: InstructionForm, operandBytes: 0 | 2 | 4 | 8): void => {
+  const index = new Map<string, { form: InstructionForm; operandBytes: 0 | 2 | 4 | 8; addressBytes: 0 | 2 | 4 | 8 }[]>();
+  const add = (name: string, form: InstructionForm, operandBytes: 0 | 2 | 4 | 8, addressBytes: 0 | 2 | 4 | 8 = 0): void => {
     const list = index.get(name) ?? [];
-    list.push({ form, operandBytes });
+    list.push({ form, operandBytes, addressBytes });
     index.set(name, list);
   };
   for (const form of forms) {
@@ -76,7 +76,8 @@ function indexOf(forms: readonly InstructionForm[]): FormIndex {
           add(mnemonic.replace('{size}', letter), form, size);
     } else if (mnemonic.includes('/')) {
       mnemonic.split('/').forEach((name, i) => {
-        add(name, form, form.byAddress ? 0 : ([2, 4, 8] as const)[i as 0 | 1 | 2]);
+        const bytes = ([2, 4, 8] as const)[i as 0 | 1 | 2];
+        add(name, form, form.byAddress ? 0 : bytes, form.byAddress ? bytes : 0);
       });
     } else add(mnemonic, form, 0);
   }
@@ -319,7 +320,9 @@ class Assembler {
     const unsized = operands.some((operand) => operand.kind === 'memory' && operand.bytes === 0);
     let best: Encoded | undefined;
     const memorySizes = new Set<number>();
-    for (const { form, operandBytes } of candidates) {
+    for (const { form, operandBytes, addressBytes } of candidates) {
+      if (bits === 64 ? addressBytes === 2 : addressBytes === 8) continue;
+      const formPrefixes = addressBytes === 0 || addressBytes * 8 === bits ? prefixes : [...prefixes, 0x67];
       const sizes: readonly (2 | 4 | 8)[] =
         forced !== 0
           ? [forced]
@@ -334,7 +337,7 @@ class Assembler {
               : [bits === 16 ? 2 : 4];
       for (const size of sizes) {
         if (size === 8 && bits !== 64) continue;
-        const encoded = encodeForm(form, operands, size, { bits, address, prefixes });
+        const encoded = encodeForm(form, operands, size, { bits, address, prefixes: formPrefixes });
         if (encoded === undefined) continue;
         if (encoded.memoryBytes > 0) memorySizes.add(encoded.memoryBytes);
         if (best === undefined || encoded.bytes.length < best.bytes.length) best = encoded;

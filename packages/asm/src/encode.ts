@@ -46,7 +46,9 @@ export function dependsOnOperandSize(form: InstructionForm): boolean {
   return (
     (form.mnemonic.includes('/') && !form.byAddress) ||
     form.operands.some(({ size, memorySize, method, fixed }) =>
-      /[vzypa]/.test(size + memorySize) && size !== 'pd' && size !== 'ps' ? true : method === 'sI' || fixed === 'eAX' || fixed === 'rAX',
+      /[vzypa]/.test(size + memorySize) && size !== 'pd' && size !== 'ps'
+        ? true
+        : method === 'sI' || method === 'J' || fixed === 'eAX' || fixed === 'rAX',
     )
   );
 }
@@ -287,6 +289,7 @@ export function encodeForm(
   if (parts.imm4 >= 0) tail.push(parts.imm4 << 4);
   if (parts.relative !== undefined) {
     const end = context.address + BigInt(bytes.length + parts.relative.bytes);
+    if (bits !== 64 && parts.relative.target >> BigInt(operandBytes * 8) !== 0n) return undefined;
     const displacement = BigInt.asIntN(bits === 64 ? 64 : operandBytes * 8, parts.relative.target - end);
     if (!inSigned(displacement, parts.relative.bytes * 8)) return undefined;
     tail.push(...littleEndian(displacement, parts.relative.bytes));
@@ -294,7 +297,7 @@ export function encodeForm(
   if (form.hasModrm && parts.memory?.relative && form.fixedModrm < 0) {
     // The displacement counts from the end of the instruction: known only now.
     const end = context.address + BigInt(bytes.length + tail.length);
-    const displacement = parts.memory.displacement - end;
+    const displacement = BigInt.asIntN(64, parts.memory.displacement - end);
     if (!inSigned(displacement, 32)) return undefined;
     bytes.splice(bytes.length - 4, 4, ...littleEndian(displacement, 4));
   }

@@ -142,10 +142,10 @@ function parseMemory(
     const register = registerNamed(name);
     if (register === undefined) {
       rest.push(term);
-    } else if (factor !== '' && factor !== '1') {
+    } else if (factor !== '') {
       if (index !== undefined) complain('memory has two index registers', 'Use base + index*scale + displacement.');
       index = register;
-      scale = Number(factor) as 2 | 4 | 8;
+      scale = Number(factor) as 1 | 2 | 4 | 8;
     } else if (base === undefined) base = register;
     else if (index === undefined) index = register;
     else complain('memory has three registers', 'Use base + index*scale + displacement.');

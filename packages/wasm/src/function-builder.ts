@@ -59,7 +59,7 @@ export class Label {
  */
 export class FunctionBuilder {
   readonly type: FunctionType;
-  readonly params: readonly Local[];
+  readonly params: Local[];
   readonly #code = new CodeBuffer();
   readonly #labels: Label[] = [];
   readonly #typeIndex: (type: FunctionType) => number;

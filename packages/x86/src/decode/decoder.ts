@@ -190,6 +190,8 @@ function fits(form: InstructionForm, prefixes: Prefixes, isVex: boolean, modrm: 
   if (form.hasModrm) {
     if (form.digit >= 0 && form.digit !== ((modrm >> 3) & 7)) return false;
     if (form.fixedModrm >= 0 && (modrm < form.fixedModrm || modrm >= form.fixedModrm + form.modrmCount)) return false;
+    // There are six segment registers.
+    if ((modrm & 0x30) === 0x30 && form.operands.some(({ method }) => method === 'S')) return false;
     const kind = modrmKind(form);
     if (kind !== 'either' && (kind === 'register') !== modrm >= 0xc0) return false;
   }

@@ -28,6 +28,20 @@ export function gprName(index: number, bytes: number, high = false): string {
 const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 const combine = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0);
 
+/** Sizes that no operand tells are written as prefixes: `o16 push 5`, `a32 loop there`. */
+function sizePrefix(insn: Insn): string {
+  const { operands, byAddress, mnemonic } = insn.form;
+  const hasMemory = operands.some(({ method }) => method === 'O' || ('EMRWUQN'.includes(method) && !insn.isRegisterForm));
+  const address = insn.addressBytes * 8 !== insn.codeBits && !hasMemory && !byAddress ? `a${insn.addressBytes * 8} ` : '';
+  const plain = insn.codeBits === 64 ? (insn.form.size64 === 'normal' ? 4 : 8) : insn.codeBits / 8;
+  const isSaid =
+    operands.some(({ method }) => 'EGZRMBO'.includes(method)) || /[/{]/.test(mnemonic) || operands.some(({ fixed }) => /AX$/.test(fixed));
+  const isUsed =
+    operands.some(({ method, size }) => method === 'sI' || (method === 'I' && size === 'z') || method === 'A') ||
+    (operands[0]?.fixed ?? '').endsWith('S');
+  return `${address}${isUsed && !isSaid && insn.operandBytes !== plain ? `o${insn.operandBytes * 8} ` : ''}`;
+}
+
 /** What an address is called: for symbols in listings. */
 export type NameAddress = (address: bigint) => string | undefined;
 
@@ -44,24 +58,18 @@ export function formatInsn(insn: Insn, address = 0n, name?: NameAddress): string
   const implied = operands.some(({ kind }) => kind === 'string');
   const repeat =
     insn.form.repeat === 'none' || insn.rep === 0 ? '' : insn.form.repeat === 'repz' ? (insn.rep === 0xf3 ? 'repe ' : 'repne ') : 'rep ';
-  const prefix = `${insn.lock ? 'lock ' : ''}${repeat}`;
+  const prefix = `${insn.lock ? 'lock ' : ''}${repeat}${sizePrefix(insn)}`;
   const override = implied && insn.segmentOverride >= 0 ? ` ; ${SEGMENTS[insn.segmentOverride]}:` : '';
-  const text = implied ? [] : operands.map((operand) => formatOperand(operand, insn, operands, next, name));
+  const text = implied ? [] : operands.map((operand) => formatOperand(operand, insn, next, name));
   return `${prefix}${mnemonic}${text.length > 0 ? ` ${text.join(', ')}` : ''}${override}`;
 }
 
-function formatOperand(
-  operand: ResolvedOperand,
-  insn: Insn,
-  all: readonly ResolvedOperand[],
-  next: bigint,
-  name: NameAddress | undefined,
-): string {
+function formatOperand(operand: ResolvedOperand, insn: Insn, next: bigint, name: NameAddress | undefined): string {
   switch (operand.kind) {
     case 'gpr':
       return gprName(operand.index, operand.bytes, operand.high);
     case 'memory':
-      return formatMemory(operand.bytes, insn, all, next, name);
+      return formatMemory(operand.bytes, insn, next, name);
     case 'moffs':
       return `${segmentText(insn)}[${hex(combine(insn.displacement, insn.displacementHigh))}]`.replace(
         /^\[/,
@@ -95,10 +103,11 @@ function formatOperand(
 
 const segmentText = (insn: Insn): string => (insn.segmentOverride >= 0 ? `${SEGMENTS[insn.segmentOverride]}:` : '');
 
-function formatMemory(bytes: number, insn: Insn, all: readonly ResolvedOperand[], next: bigint, name: NameAddress | undefined): string {
+function formatMemory(bytes: number, insn: Insn, next: bigint, name: NameAddress | undefined): string {
   const parts: string[] = [];
   if (insn.base >= 0) parts.push(gprName(insn.base, insn.addressBytes));
-  if (insn.index >= 0) parts.push(`${gprName(insn.index, insn.addressBytes)}${insn.scale > 0 ? `*${1 << insn.scale}` : ''}`);
+  if (insn.index >= 0)
+    parts.push(`${gprName(insn.index, insn.addressBytes)}${insn.scale > 0 || insn.base < 0 ? `*${1 << insn.scale}` : ''}`);
   let inner = parts.join(' + ');
   if (insn.ripRelative) {
     const target = BigInt.asUintN(64, next + BigInt(insn.displacement));
@@ -109,10 +118,9 @@ function formatMemory(bytes: number, insn: Insn, all: readonly ResolvedOperand[]
   } else if (insn.displacement !== 0) {
     inner += insn.displacement < 0 ? ` - ${hex(-insn.displacement)}` : ` + ${hex(insn.displacement)}`;
   }
-  const isPlain =
-    all.some(
-      (other) => (other.kind === 'gpr' || other.kind === 'vector' || other.kind === 'mmx') && 'bytes' in other && other.bytes === bytes,
-    ) && bytes > 0;
+  // A register operand of the same size letters says the size; MOVZX and shifts by CL do not.
+  const letters = insn.form.operands.find(({ method }) => 'EMRWUQN'.includes(method))?.size;
+  const isPlain = insn.form.operands.some(({ method, size: other }) => 'GVPZH'.includes(method) && other === letters);
   const size = bytes === 0 || isPlain ? '' : `${SIZE_NAMES[bytes] ?? ''} `;
   return `${size}${segmentText(insn)}[${inner}]`;
 }

@@ -8,7 +8,7 @@ const high32 = (x: Expr): Expr => shrU(x, i64(32));
 
 /** High 64 bits of the unsigned product (schoolbook, 32-bit digits). */
 export const multiplyHighUnsigned: Subroutine = subroutine('multiplyHighUnsigned', { params: ['i64', 'i64'], results: ['i64'] }, (f) => {
-  const [a, b] = f.params as [Expr, Expr];
+  const [a, b] = f.params as unknown as readonly [Expr, Expr];
   const lowLow = f.let(mul(low32(a), low32(b)));
   const middle = f.let(add(mul(high32(a), low32(b)), high32(lowLow)));
   const cross = f.let(add(mul(low32(a), high32(b)), low32(middle)));
@@ -17,7 +17,7 @@ export const multiplyHighUnsigned: Subroutine = subroutine('multiplyHighUnsigned
 
 /** High 64 bits of the signed product: the unsigned one, less each operand where the other is negative. */
 export const multiplyHighSigned: Subroutine = subroutine('multiplyHighSigned', { params: ['i64', 'i64'], results: ['i64'] }, (f, link) => {
-  const [a, b] = f.params as [Expr, Expr];
+  const [a, b] = f.params as unknown as readonly [Expr, Expr];
   const unsigned = f.call(link(multiplyHighUnsigned), a, b);
   const sign = (x: Expr): Expr => sub(i64(0), shrU(x, i64(63)));
   f.return(sub(sub(unsigned, and(sign(a), b)), and(sign(b), a)));
@@ -28,7 +28,7 @@ export const multiplyHighSigned: Subroutine = subroutine('multiplyHighSigned', {
  * Knuth, The Art of Computer Programming Vol. 2, 4.3.1, algorithm D with two 32-bit digits.
  */
 export const divideUnsigned128: Subroutine = subroutine('divideUnsigned128', { params: ['i64', 'i64', 'i64'], results: ['i64'] }, (f) => {
-  const [high, low, divisor] = f.params as [Expr, Expr, Expr];
+  const [high, low, divisor] = f.params as unknown as readonly [Expr, Expr, Expr];
   f.if(eqz(high), () => f.return(divU(low, divisor)));
   const shift = f.let(clz(divisor));
   const d = f.let(shl(divisor, shift));
