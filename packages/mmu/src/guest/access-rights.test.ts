@@ -39,7 +39,10 @@ test.each([0, 1, 2, 3])('R/W = 0 at one level makes a read-only address (4.6.1):
 });
 
 test.each([0, 1, 2, 3])('XD = 1 at one level forbids fetches in either mode (4.6.1): level %s', (level) => {
-  expect(attempt(USER_PAGE.with(level, RW | US | XD), EXECUTE | USER)).toMatchObject({ reason: Reason.EXECUTE_DISABLE, errorCode: 0b10101 });
+  expect(attempt(USER_PAGE.with(level, RW | US | XD), EXECUTE | USER)).toMatchObject({
+    reason: Reason.EXECUTE_DISABLE,
+    errorCode: 0b10101,
+  });
   expect(attempt(SUPERVISOR_PAGE.with(level, RW | XD), EXECUTE)).toMatchObject({ reason: Reason.EXECUTE_DISABLE, errorCode: 0b10001 });
   expect(attempt(USER_PAGE.with(level, RW | US | XD), READ | USER)).toMatchObject({ ok: true, executable: false });
 });
@@ -106,7 +109,16 @@ test('a fault on an entry that is not present has P = 0, a reserved bit P = 1 an
 });
 
 /** SDM Vol. 3A 4.6.1 once more, clause by clause as the manual lists them, for one kind of access. */
-function manualAllows(kind: number, access: number, user: boolean, rw: boolean, xd: boolean, wp: boolean, smep: boolean, smap: boolean): boolean {
+function manualAllows(
+  kind: number,
+  access: number,
+  user: boolean,
+  rw: boolean,
+  xd: boolean,
+  wp: boolean,
+  smep: boolean,
+  smap: boolean,
+): boolean {
   const supervisorMode = (access & USER) === 0 || (access & IMPLICIT) !== 0;
   if (!supervisorMode) {
     if (!user) return false;
