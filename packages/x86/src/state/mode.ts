@@ -8,26 +8,26 @@ export const ModeBit = {
   /** Bits 2-3: stack address size, likewise. */
   STACK_SIZE_SHIFT: 2,
   /** CR0.PE is 1 and EFLAGS.VM is 0. */
-  PROTECTED: 1 << 4,
-  VIRTUAL_8086: 1 << 5,
+  PROTECTED: 0x10,
+  VIRTUAL_8086: 0x20,
   /** DS, ES and SS: base 0, limit 4 GiB, readable and writable (always so in 64-bit mode). FS and GS are never assumed flat. */
-  FLAT_DATA: 1 << 6,
+  FLAT_DATA: 0x40,
   /** CS: base 0, limit 4 GiB (always so in 64-bit mode). */
-  FLAT_CODE: 1 << 7,
+  FLAT_CODE: 0x80,
   /** CR0.EM: x87 raises #NM, MMX and SSE raise #UD. */
-  EM: 1 << 8,
+  EM: 0x100,
   /** CR0.TS: x87, MMX, SSE and AVX raise #NM. */
-  TS: 1 << 9,
+  TS: 0x200,
   /** CR0.MP: with TS, WAIT raises #NM. */
-  MP: 1 << 10,
+  MP: 0x400,
   /** CR4.OSFXSR: without it SSE raises #UD. */
-  OSFXSR: 1 << 11,
+  OSFXSR: 0x800,
   /** CR4.OSXSAVE is 1 and XCR0 has SSE and AVX: without it VEX instructions raise #UD. */
-  AVX: 1 << 12,
+  AVX: 0x1000,
   /** CPL is 3. */
-  USER: 1 << 13,
+  USER: 0x2000,
   /** EFER.LMA: long mode is active (64-bit or compatibility mode). */
-  LONG: 1 << 14,
+  LONG: 0x4000,
 } as const;
 
 /** The mode word spelled out, for whoever reads it while generating code. */
