@@ -128,7 +128,7 @@ describe('control', () => {
       });
       f.return(trace);
     });
-    expect([0, 1, 2, 3, -1].map((x) => fn(x))).toEqual([123233, 233, 3, 3, 3]);
+    expect([0, 1, 2, 3, -1].map((x) => fn(x))).toEqual([123233, 233, 3, 3, 3123233]);
   });
 
   test('the imperative scopes do the same', () => {
