@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MinusOneError } from '@minusone/core';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AcpiAreaError } from '../errors.ts';
 import { memoryMap } from '../layout/memory-map.ts';
 import { PlainRam } from '../layout/plain-ram.ts';
@@ -145,7 +145,12 @@ describe('AML encoder (ACPI 6.5, chapter 20)', () => {
 });
 
 describe.skipIf(!hasIasl)(`Intel's iasl reads the tables (skipped where acpica-tools is missing)`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'minusone-acpi-'));
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'minusone-acpi-'));
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
   const disassembled = (signature: string): string => {
     const table = buildAcpiTables(memoryMap(RAM), { cpus: 2 }).tables.find((candidate) => candidate.signature === signature);
     writeFileSync(join(folder, `${signature}.dat`), table?.bytes ?? new Uint8Array());
@@ -169,6 +174,4 @@ describe.skipIf(!hasIasl)(`Intel's iasl reads the tables (skipped where acpica-t
     expect(listing).toContain(`Signature : "${signature}"`);
     expect(listing).not.toMatch(/invalid|unknown|incorrect|\*\*\*\*/i);
   });
-
-  test('the folder is removed', () => rmSync(folder, { recursive: true }));
 });

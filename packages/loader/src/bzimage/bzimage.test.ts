@@ -143,6 +143,7 @@ describe('what is wrong with an image has a name', () => {
     ['initrd_addr_max', bzImage({ initrd_addr_max: 0 }), 'BZIMAGE_BAD_HEADER'],
     ['no protected-mode part', bzImage({ syssize: 0 }), 'BZIMAGE_BAD_HEADER'],
     ['pref_address', bzImage({ pref_address: 0 }), 'BZIMAGE_BAD_HEADER'],
+    ['a header that runs out of its room', bzImage({ jump: 0xffeb }), 'BZIMAGE_BAD_HEADER'],
     ['syssize', bzImage({ syssize: 258 }), 'IMAGE_TRUNCATED'],
     ['cut in the payload', bzImage().slice(0, 3000), 'IMAGE_TRUNCATED'],
     ['cut in the header', bzImage().slice(0, 0x210), 'IMAGE_TRUNCATED'],

@@ -5,6 +5,8 @@ import { alignUp, type IntegersOf, type Structure, structure } from '../structur
 export const SETUP_HEADER_OFFSET = 0x1f1;
 export const SECTOR_BYTES = 512;
 export const BOOT_FLAG = 0xaa55;
+/** Where `edd_mbr_sig_buffer` starts in the zero page: the header's room ends there. */
+const HEADER_LIMIT = 0x290;
 /** "HdrS". */
 export const HEADER_MAGIC = 0x5372_6448;
 
@@ -103,6 +105,8 @@ export function parseSetupHeader(image: Uint8Array, entry: '64-bit' | '32-bit' =
   const needed = entry === '64-bit' ? Protocol.XLOADFLAGS : Protocol.CMDLINE_SIZE;
   if (header.version < needed) throw new OldBootProtocolError(header.version, needed, entry);
   if (image.length < headerEnd) throw new TruncatedImageError('The setup header', headerEnd, image.length);
+  if (headerEnd > HEADER_LIMIT)
+    throw new BadSetupHeaderError('jump', header.jump, 'the header would run into the zero page fields behind it');
 
   // xloadflags says nothing before 2.12; those two bytes were padding.
   const xloadflags = header.version >= Protocol.XLOADFLAGS ? header.xloadflags : 0;

@@ -1,4 +1,3 @@
-import { BadSetupHeaderError } from '../errors.ts';
 import { type MemoryMap, PcAddress } from '../layout/memory-map.ts';
 import { type Structure, structure, writeUint } from '../structure.ts';
 import { type ParsedSetupHeader, SETUP_HEADER_OFFSET, type SetupHeader, setupHeader } from './setup-header.ts';
@@ -45,10 +44,6 @@ export function buildZeroPage(values: ZeroPageValues): Uint8Array {
   const page = new Uint8Array(ZERO_PAGE_BYTES);
   const set = (field: keyof typeof zeroPageFields, value: number): void =>
     writeUint(page, zeroPageFields[field][0], zeroPageFields[field][1], value);
-  if (SETUP_HEADER_OFFSET + kernel.headerBytes.length > E820_TABLE - 0x40) {
-    throw new BadSetupHeaderError('jump', kernel.headerBytes.length, 'the header runs into the fields behind it');
-  }
-
   page.set(kernel.headerBytes, SETUP_HEADER_OFFSET);
   const loaderFields: Partial<SetupHeader> = {
     type_of_loader: UNDEFINED_LOADER,
