@@ -23,14 +23,16 @@ export interface PhysicalMemory {
 export class ByteMemory implements PhysicalMemory {
   hi = 0;
   readonly #view: DataView;
+  readonly #bytes: number;
 
   /** @param bytes stays shared: a walk's A and D flags appear in it */
   constructor(bytes: Uint8Array) {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bytes = bytes.byteLength;
   }
 
   read32(pa: number): number {
-    return pa + 4 <= this.#view.byteLength ? this.#view.getUint32(pa, true) : 0xffff_ffff;
+    return pa + 4 <= this.#bytes ? this.#view.getUint32(pa, true) : 0xffff_ffff;
   }
 
   read64Lo(pa: number): number {
@@ -39,7 +41,7 @@ export class ByteMemory implements PhysicalMemory {
   }
 
   write32(pa: number, value: number): void {
-    if (pa + 4 <= this.#view.byteLength) this.#view.setUint32(pa, value, true);
+    if (pa + 4 <= this.#bytes) this.#view.setUint32(pa, value, true);
   }
 
   /** Reads one 8-byte entry, for people. */

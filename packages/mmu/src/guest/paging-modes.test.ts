@@ -74,9 +74,12 @@ describe('32-bit paging (SDM Vol. 3A 4.3)', () => {
     expectPage(fields, va, 0x8000_1234, 2 ** 22);
     expect(result.patIndex).toBe(4);
     memory.write32(pde, 0x2001);
-    memory.write32(0x2004, 0x5099);
-    expectPage(fields, va, 0x5234, 4096);
+    memory.write32(0x2004, 0x4099);
+    expectPage(fields, va, 0x4234, 4096);
     expect(result.patIndex).toBe(7);
+    memory.write32(0x2004, 0x5011);
+    expectPage(fields, va, 0x5234, 4096);
+    expect(result.patIndex).toBe(2);
   });
 
   test('there is no execute-disable bit', () => {
@@ -84,6 +87,17 @@ describe('32-bit paging (SDM Vol. 3A 4.3)', () => {
     memory.write32(0x2004, 0xffff_f001);
     expect(read({ ...fields, nxe: true }, va, Access.EXECUTE).ok).toBe(true);
   });
+});
+
+test('32-bit paging: rights are those of PDE and PTE together (SDM Vol. 3A 4.6)', () => {
+  for (const [pde, pte] of [
+    [1, 7],
+    [7, 1],
+  ] as const) {
+    memory.write32(0x1000, 0x2000 | pde);
+    memory.write32(0x2000, 0x5000 | pte);
+    expect(read({ kind: '32-bit', root: 0x1000 }, 0n)).toMatchObject({ ok: true, user: false, writable: false });
+  }
 });
 
 describe('PAE paging (SDM Vol. 3A 4.4)', () => {
@@ -129,6 +143,7 @@ describe('PAE paging (SDM Vol. 3A 4.4)', () => {
     const reserved = (bit: number) => pdpteHasReservedBits(1 | (bit < 32 ? 1 << bit : 0), bit < 32 ? 0 : 1 << (bit - 32), 40);
     for (let bit = 1; bit < 64; bit++) expect([bit, reserved(bit)]).toEqual([bit, [1, 2, 5, 6, 7, 8].includes(bit) || bit >= 40]);
     expect(pdpteHasReservedBits(0x1e6, -1, 40)).toBe(false);
+    expectReserved({ ...fields, pdptes: [0n, 0n, 0n, 0x2003n] }, va, 3);
   });
 });
 

@@ -137,6 +137,20 @@ test('identity changes nothing', () => {
   expect(result).toMatchObject(expected);
 });
 
+test('an EPT violation says what the guest’s tables make of the linear address (bits 11:9, advanced information)', () => {
+  mapGuestPage(5, 0n);
+  const nx = new PagingControls({ kind: '4-level', root: 0x1000, nxe: true });
+  const bits = (pte: bigint) => {
+    memory.write64(HOST + 0x4000, pte);
+    walk(nx, memory, 0x123, 0, READ, ept({ advancedExitInformation: true }), result);
+    return result.stage.qualification & 0xe00;
+  };
+  expect(bits(0x5001n)).toBe(0);
+  expect(bits(0x5003n)).toBe(EptViolation.LINEAR_WRITABLE);
+  expect(bits(0x5005n)).toBe(EptViolation.LINEAR_USER);
+  expect(bits(0x5001n | (1n << 63n))).toBe(EptViolation.LINEAR_XD);
+});
+
 describe('a stage over a stage', () => {
   // Layer 1's own tables at its guest-physical 0x8000, in the memory that `ept()` maps at HOST; they map page 5 to page 6.
   const UPPER = 0x8000;
@@ -153,6 +167,36 @@ describe('a stage over a stage', () => {
     const into = new StageResult();
     expect(upper[kind]().translate(0x5123, READ, into, null)).toBe(true);
     expect(into.pa).toBe(HOST + 0x6123);
+  });
+
+  test.each(['EPT', 'NPT'] as const)('%s: rights and page size are those of both', (kind) => {
+    const into = new StageResult();
+    memory.write64(HOST + UPPER + 0x2000, 0x87n); // 2-MByte page at 0
+    if (kind === 'NPT') memory.write64(HOST + UPPER + 0x2000, 0xe7n); // A and D set
+    mapGuestPage(6, 5n);
+    expect(upper[kind]().translate(0x6123, READ, into, null)).toBe(true);
+    expect(into).toMatchObject({ pa: HOST + 0x6123, pageBytes: 4096, allowed: READ | EXECUTE });
+  });
+
+  test('accesses to the upper tables are table accesses below, and setting their flags is a write', () => {
+    const accesses: number[] = [];
+    const lower = ept();
+    const below: SecondStage = {
+      translate(gpa, access, into, recorder) {
+        if (gpa >= UPPER) accesses.push(access);
+        return lower.translate(gpa, access, into, recorder);
+      },
+    };
+    const stage = new EptStage(new EptControls({ root: UPPER, accessedDirty: true }), memory, { below });
+    expect(stage.translate(0x5123, READ, new StageResult(), null)).toBe(true);
+    const entry = [READ | Access.TABLE, READ | WRITE | Access.TABLE];
+    expect(accesses).toEqual([...entry, ...entry, ...entry, ...entry]);
+    mapGuestPage(UPPER / 0x1000, 5n); // its flags are set: nothing to write
+    expect(stage.translate(0x5123, READ, new StageResult(), null)).toBe(true);
+    memory.write64(HOST + UPPER, BigInt(UPPER + 0x1000) | 7n);
+    const into = new StageResult();
+    expect(stage.translate(0x5123, READ, into, null)).toBe(false);
+    expect(into.below).toMatchObject({ fault: StageFault.EPT_VIOLATION, gpa: UPPER });
   });
 
   test.each(['EPT', 'NPT'] as const)('%s: a fault below is told apart', (kind) => {

@@ -236,8 +236,28 @@ describe('accessed and dirty flags for EPT (SDM Vol. 3C 29.3.5)', () => {
     go(WRITE, ad, gpa48, options);
     go(WRITE, ad, gpa48, options);
     expect(pages).toEqual([gpa48 - 0xabc]);
+    set(1, 0x5237n); // D, not A
+    expect(go(WRITE, ad, gpa48, options).fault).toBe(StageFault.NONE);
+    expect(pages).toHaveLength(1);
     set(1, 0x5037n);
     expect(go(WRITE, ad, gpa48, options)).toMatchObject({ fault: StageFault.PML_FULL });
     expect(memory.read64(at[1])).toBe(0x5037n);
+  });
+
+  test('the update is one locked compare-and-exchange: if the entry has changed, the walk begins again', () => {
+    let meddled = false;
+    Object.assign(memory, {
+      compareExchange32(pa: number, expected: number, value: number): boolean {
+        if (!meddled && pa === at[1]) {
+          meddled = true;
+          set(1, 0x8037n);
+        }
+        if ((memory.read32(pa) | 0) !== expected) return false;
+        memory.write32(pa, value);
+        return true;
+      },
+    });
+    expect(go(WRITE, ad)).toMatchObject({ fault: StageFault.NONE, pa: 0x8abc });
+    expect(memory.read64(at[1])).toBe(0x8037n | A | D);
   });
 });

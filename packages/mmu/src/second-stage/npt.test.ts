@@ -69,3 +69,8 @@ test('addresses beyond what the nested mode translates are not present', () => {
   expect(go(READ, {}, 2 ** 48)).toMatchObject({ fault: StageFault.NESTED_PAGE_FAULT, reason: Reason.NPT_ADDRESS_WIDTH, errorCode: U });
   expect(go(WRITE, { kind: 'pae', pdptes: [0x3001n, 0n, 0n, 0n] }, 2 ** 32)).toMatchObject({ errorCode: W | U });
 });
+
+test('INSPECT leaves the A and D flags of nested tables', () => {
+  expect(go(WRITE | Access.INSPECT).fault).toBe(StageFault.NONE);
+  expect(memory.read64(0x4000)).toBe(0x5007n);
+});
