@@ -29,13 +29,13 @@ export interface PagingFields {
   /** MAXPHYADDR: CPUID.80000008H:EAX[7:0], 32 to 52. 36 unless given. */
   readonly maxPhyAddr?: number;
   /**
-   * Bit 8 of PML5Es, PML4Es and of PDPTEs that reference a table is reserved, as on AMD processors (APM Vol. 2 5.3.3 "4-Level
-   * Paging", MBZ); Intel's ignore it.
+   * Bit 8 of PML5Es, PML4Es and of PDPTEs that reference a table is reserved, as on AMD processors (APM Vol. 2 5.3.3 "4-Kbyte Page
+   * Translation", MBZ); Intel's ignore it.
    */
   readonly tableGlobalReserved?: boolean;
 }
 
-/** P, and PS (bit 7), the page-size flag. */
+/** Page size. */
 const PS = 1 << 7;
 const G = 1 << 8;
 
