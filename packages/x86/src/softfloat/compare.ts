@@ -1,4 +1,4 @@
-import { and, type Expr, eq, geU, gtS, gtU, i32, ne, or, select, xor } from '@minusone/wasm';
+import { and, type Expr, eq, geU, gtS, gtU, i32, type Local, ne, or, select, xor } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { Flag } from './flags.ts';
 import { Kind, readSlot, Slot } from './scratch.ts';
@@ -10,7 +10,7 @@ export const COMPARE_FLAGS_SHIFT = 8;
 
 /** (cpu, quiet) -> relation | flags << 8, of A with B. A NaN gives IE; if `quiet` is 1, only a signalling NaN or an unsupported operand does. */
 export const compare: Subroutine = subroutine('softfloat.compare', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, quiet] = f.params as readonly [Expr, Expr];
+  const [cpu, quiet] = f.params as readonly [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);
   const shifted = (flag: number): number => flag << COMPARE_FLAGS_SHIFT;

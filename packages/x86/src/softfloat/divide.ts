@@ -1,4 +1,4 @@
-import { and, type Expr, eq, geU, i32, i64, ltU, mul, ne, or, select, shl, shrU, sub, xor } from '@minusone/wasm';
+import { and, eq, geU, i32, i64, type Local, ltU, mul, ne, or, select, shl, shrU, sub, xor } from '@minusone/wasm';
 import { divideUnsigned128 } from '../instructions/integer/wide-arithmetic.ts';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { Flag } from './flags.ts';
@@ -8,7 +8,7 @@ import { denormalFlag, returnInvalid, returnNanOfTwo, writeSpecial } from './spe
 
 /** (cpu, control) -> flags: R = A / B. */
 export const divide: Subroutine = subroutine('softfloat.divide', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Expr, Expr];
+  const [cpu, control] = f.params as readonly [Local, Local];
   returnNanOfTwo(f, link, cpu, control);
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);

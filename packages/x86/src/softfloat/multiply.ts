@@ -1,4 +1,4 @@
-import { add, and, type Expr, eq, i32, i64, ltS, mul, or, select, shl, shrU, sub, xor } from '@minusone/wasm';
+import { add, and, eq, i32, i64, type Local, ltS, mul, or, select, shl, shrU, sub, xor } from '@minusone/wasm';
 import { multiplyHighUnsigned } from '../instructions/integer/wide-arithmetic.ts';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { round } from './round.ts';
@@ -7,7 +7,7 @@ import { denormalFlag, returnInvalid, returnNanOfTwo, writeSpecial } from './spe
 
 /** (cpu, control) -> flags: R = A * B. */
 export const multiply: Subroutine = subroutine('softfloat.multiply', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Expr, Expr];
+  const [cpu, control] = f.params as readonly [Local, Local];
   returnNanOfTwo(f, link, cpu, control);
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);

@@ -1,4 +1,4 @@
-import { add, and, type Expr, eq, extendU, geU, i32, i64, or, select, shl, shrU, wrap } from '@minusone/wasm';
+import { add, and, type Expr, eq, extendU, geU, i32, i64, type Local, or, select, shl, shrU, wrap } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { Kind, readSlot, Slot, type Unpacked } from './scratch.ts';
 
@@ -34,7 +34,7 @@ export const pack64: Subroutine = subroutine('softfloat.pack64', { params: ['i32
 
 /** (cpu, address): stores the result as the x87's format: significand at 0, sign and exponent at 8. */
 export const pack80: Subroutine = subroutine('softfloat.pack80', { params: ['i32', 'i32'], results: [] }, (f) => {
-  const [cpu, address] = f.params as readonly [Expr, Expr];
+  const [cpu, address] = f.params as readonly [Local, Local];
   const number = readSlot(f, cpu, Slot.R);
   f.store(address, significandOf(number));
   f.store(address, or(shl(number.sign, i32(15)), exponentField(number, 16383)), { offset: 8, bytes: 2 });

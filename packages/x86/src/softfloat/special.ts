@@ -1,4 +1,19 @@
-import { and, type Expr, eq, type FunctionBuilder, type FunctionRef, geU, gtU, i32, i64, ltU, or, select, shl } from '@minusone/wasm';
+import {
+  and,
+  type Expr,
+  eq,
+  type FunctionBuilder,
+  type FunctionRef,
+  geU,
+  gtU,
+  i32,
+  i64,
+  type Local,
+  ltU,
+  or,
+  select,
+  shl,
+} from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { Control } from './control.ts';
 import { Flag } from './flags.ts';
@@ -39,7 +54,7 @@ function writeNan(f: FunctionBuilder, cpu: Expr, nan: Unpacked): void {
  * the positive.
  */
 const nanResult: Subroutine = subroutine('softfloat.nanResult', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, control] = f.params as readonly [Expr, Expr];
+  const [cpu, control] = f.params as readonly [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);
   f.if(and(ltU(a.kind, i32(Kind.NAN)), ltU(b.kind, i32(Kind.NAN))), () => f.return(i32(0)));

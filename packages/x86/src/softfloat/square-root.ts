@@ -1,4 +1,4 @@
-import { and, type Expr, eq, geU, gtU, i32, i64, ltU, ne, or, select, shl, shrS, shrU, sub, wrap } from '@minusone/wasm';
+import { and, type Expr, eq, geU, gtU, i32, i64, type Local, ltU, ne, or, select, shl, shrS, shrU, sub, wrap } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { round } from './round.ts';
 import { Kind, readSlot, Slot } from './scratch.ts';
@@ -9,7 +9,7 @@ const wrapTop = (x: Expr): Expr => wrap(shrU(x, i64(62)));
 
 /** (cpu, control) -> flags: R = the square root of A. */
 export const squareRoot: Subroutine = subroutine('softfloat.squareRoot', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Expr, Expr];
+  const [cpu, control] = f.params as readonly [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   returnNanOfOne(f, cpu, a);
   f.if(eq(a.kind, i32(Kind.ZERO)), () => {

@@ -10,6 +10,7 @@ import {
   type FunctionRef,
   i32,
   i64,
+  type Local,
   ltU,
   mul as mulNative,
   or,
@@ -89,7 +90,7 @@ function returnPacked(f: FunctionBuilder, link: Link, format: Binary, cpu: Expr,
 }
 
 /**
- * Leaves with the result of the Wasm instruction, where that is all there is to do: rounding to nearest with PE set already, no denormal operand, and a normal result.
+ * Leaves with the result of the Wasm instruction, where that is all there is to do: rounding to nearest with PE masked and set already, no denormal operand, and a normal result.
  * The least normal numbers are left out, since a result that only rounds up to one is tiny. A result that is normal says that no operand is a NaN.
  */
 function returnNative(
@@ -99,8 +100,8 @@ function returnNative(
   operands: readonly Expr[],
   native: (...floats: Expr[]) => Expr,
 ): void {
-  const rcAndPe = and(mxcsr, i32(0x6020));
-  f.if(eq(rcAndPe, i32(0x20)), () => {
+  const rcAndPrecision = and(mxcsr, i32(0x7020));
+  f.if(eq(rcAndPrecision, i32(0x1020)), () => {
     const result = f.let(reinterpret(native(...operands.map((operand) => reinterpret(operand)))));
     const from = 2n * format.leastNormal;
     const isNormal = ltU(sub(magnitude(format, result), constant(format, from)), constant(format, format.infinity - from));
@@ -119,7 +120,7 @@ function binaryOperation(
 ): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr, Expr];
+    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
     returnNative(f, format, mxcsr, [a, b], native as (...floats: Expr[]) => Expr);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
@@ -139,7 +140,7 @@ const divideOf = (format: Binary): Subroutine =>
 function squareRootOf(format: Binary): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}Sqrt`, { params: [type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr];
+    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
     returnNative(f, format, mxcsr, [a], sqrtNative as (...floats: Expr[]) => Expr);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, format, cpu, f.call(link(squareRoot), cpu, controlOfMxcsr(mxcsr, format.control)));
@@ -153,7 +154,7 @@ function squareRootOf(format: Binary): Subroutine {
 function selectionOf(format: Binary, name: 'Min' | 'Max', wanted: number): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr, Expr];
+    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(0)));
@@ -168,7 +169,7 @@ function selectionOf(format: Binary, name: 'Min' | 'Max', wanted: number): Subro
 function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 1): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: ['i32'] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr, Expr];
+    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(quiet)));
@@ -179,7 +180,7 @@ function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 
 
 /** (cpu, control) -> flags: R = A, rounded to another format. */
 export const convert: Subroutine = subroutine('softfloat.convert', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Expr, Expr];
+  const [cpu, control] = f.params as readonly [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   returnNanOfOne(f, cpu, a);
   f.if(eq(a.kind, i32(Kind.FINITE)), () => {
@@ -192,7 +193,7 @@ export const convert: Subroutine = subroutine('softfloat.convert', { params: ['i
 
 function conversionOf(from: Binary, to: Binary, name: string): Subroutine {
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr];
+    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -201,7 +202,7 @@ function conversionOf(from: Binary, to: Binary, name: string): Subroutine {
 function fromIntegerOf(bits: 32 | 64, to: Binary): Subroutine {
   const type = bits === 32 ? 'i32' : 'i64';
   return subroutine(`i${bits}To${to.name.toUpperCase()}`, { params: [type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr];
+    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
     f.callVoid(link(unpackInteger), slotPointer(cpu, Slot.A), extendS(a));
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -211,7 +212,7 @@ function toIntegerOf(from: Binary, bits: 32 | 64, truncates: boolean): Subroutin
   const type = bits === 32 ? 'i32' : 'i64';
   const name = `${from.name}ToI${bits}${truncates ? 'Truncate' : ''}`;
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr];
+    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     const rc = truncates ? i32(3) : and(shrU(mxcsr, i32(13)), i32(3));
     f.callVoid(link(raiseFlags), f.call(link(toInteger), cpu, rc, i32(bits)), cpu);
@@ -224,7 +225,7 @@ function toIntegerOf(from: Binary, bits: 32 | 64, truncates: boolean): Subroutin
 function integralOf(format: Binary): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}Round`, { params: [type, 'i32', 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, imm, mxcsr, cpu] = f.params as readonly [Expr, Expr, Expr, Expr];
+    const [a, imm, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     const rc = select(and(imm, i32(4)), and(shrU(mxcsr, i32(13)), i32(3)), and(imm, i32(3)));
     const flags = f.let(f.call(link(roundToIntegral), cpu, rc));
