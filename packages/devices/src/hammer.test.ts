@@ -6,6 +6,7 @@ import { type AccessSize, type Clock, ManualClock, type Snapshotable } from '@mi
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { I8259Pair } from './interrupts/i8259-pair.ts';
+import { I8042 } from './keyboard/i8042.ts';
 import { Uart16550A } from './serial/uart-16550a.ts';
 import { Mc146818 } from './time/mc146818.ts';
 import { Pit8254 } from './time/pit-8254.ts';
@@ -102,7 +103,32 @@ const rows: readonly Row[] = [
       return ported(rtc, (value) => rtc.writePort(0x70, 1, value % 14)); // the registers, rather than the RAM
     },
   },
+  ...[false, true].map((mouse) => ({
+    name: `I8042 ${mouse ? 'with' : 'without'} a mouse`,
+    addresses: [0x60, 0x60, 0x64],
+    make: (clock: Clock, log: (event: string) => void) => {
+      const controller = new I8042({
+        clock,
+        keyboardIrq: line('irq1', log),
+        ...(mouse && { mouseIrq: line('irq12', log) }),
+        power: power(log),
+        onIndicators: (lamps) => log(`lamps ${lamps}`),
+      });
+      const keys = ['KeyA', 'Pause', 'PrintScreen', 'ArrowUp'];
+      return ported(controller, (value) => {
+        const key = keys[value & 3] ?? 'Enter';
+        if (value & 4) log(`${controller.keyboard.pressKey(key)}`);
+        else if (value & 8) log(`${controller.keyboard.releaseKey(key)}`);
+        else controller.mouse?.move(value - 128, 128 - value, (value & 3) - 1, value & 7);
+      });
+    },
+  })),
 ];
+
+const power = (log: (event: string) => void) => ({
+  powerOff: (status: number) => log(`power off ${status}`),
+  reset: (by: string) => log(`reset by ${by}`),
+});
 
 const operations = (addresses: readonly number[]) =>
   fc.array(

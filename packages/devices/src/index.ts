@@ -1,5 +1,10 @@
 export type { EdgeRequests, I8259State } from './interrupts/i8259.ts';
 export { I8259Pair, type I8259PairOptions, type I8259PairState } from './interrupts/i8259-pair.ts';
+export { I8042, type I8042Options, type I8042Reply, type I8042State } from './keyboard/i8042.ts';
+export { Ps2Keyboard, type Ps2KeyboardState } from './keyboard/ps2-keyboard.ts';
+export { Ps2Mouse, type Ps2MouseState } from './keyboard/ps2-mouse.ts';
+export type { Ps2Device, Ps2QueueState } from './keyboard/ps2-port.ts';
+export { keyBytes, SCAN_CODES_SET_2 } from './keyboard/scan-codes.ts';
 export * from './port-device.ts';
 export * from './serial/uart-16550a.ts';
 export * from './serial/uart-registers.ts';
