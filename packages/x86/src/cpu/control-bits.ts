@@ -1,58 +1,58 @@
 /** Bits of CR0 (SDM Vol. 3A, 2.5 "Control Registers"). */
 export const Cr0 = {
-  PE: 1 << 0,
-  MP: 1 << 1,
-  EM: 1 << 2,
-  TS: 1 << 3,
-  ET: 1 << 4,
-  NE: 1 << 5,
-  WP: 1 << 16,
-  AM: 1 << 18,
-  NW: 1 << 29,
-  CD: 1 << 30,
-  PG: 1 << 31,
+  PE: 0x1,
+  MP: 0x2,
+  EM: 0x4,
+  TS: 0x8,
+  ET: 0x10,
+  NE: 0x20,
+  WP: 0x10000,
+  AM: 0x40000,
+  NW: 0x20000000,
+  CD: 0x40000000,
+  PG: -0x80000000,
 } as const;
 
 /** Bits of CR4. */
 export const Cr4 = {
-  VME: 1 << 0,
-  PVI: 1 << 1,
-  TSD: 1 << 2,
-  DE: 1 << 3,
-  PSE: 1 << 4,
-  PAE: 1 << 5,
-  MCE: 1 << 6,
-  PGE: 1 << 7,
-  PCE: 1 << 8,
-  OSFXSR: 1 << 9,
-  OSXMMEXCPT: 1 << 10,
-  UMIP: 1 << 11,
-  LA57: 1 << 12,
-  VMXE: 1 << 13,
-  SMXE: 1 << 14,
-  FSGSBASE: 1 << 16,
-  PCIDE: 1 << 17,
-  OSXSAVE: 1 << 18,
-  SMEP: 1 << 20,
-  SMAP: 1 << 21,
-  PKE: 1 << 22,
+  VME: 0x1,
+  PVI: 0x2,
+  TSD: 0x4,
+  DE: 0x8,
+  PSE: 0x10,
+  PAE: 0x20,
+  MCE: 0x40,
+  PGE: 0x80,
+  PCE: 0x100,
+  OSFXSR: 0x200,
+  OSXMMEXCPT: 0x400,
+  UMIP: 0x800,
+  LA57: 0x1000,
+  VMXE: 0x2000,
+  SMXE: 0x4000,
+  FSGSBASE: 0x10000,
+  PCIDE: 0x20000,
+  OSXSAVE: 0x40000,
+  SMEP: 0x100000,
+  SMAP: 0x200000,
+  PKE: 0x400000,
 } as const;
 
 /** Bits of IA32_EFER (SDM Vol. 3A, 2.2.1; AMD's: APM Vol. 2, 3.1.7). */
 export const Efer = {
-  SCE: 1 << 0,
-  LME: 1 << 8,
-  LMA: 1 << 10,
-  NXE: 1 << 11,
-  SVME: 1 << 12,
-  LMSLE: 1 << 13,
-  FFXSR: 1 << 14,
+  SCE: 0x1,
+  LME: 0x100,
+  LMA: 0x400,
+  NXE: 0x800,
+  SVME: 0x1000,
+  LMSLE: 0x2000,
+  FFXSR: 0x4000,
 } as const;
 
 /** Bits of DR6 (SDM Vol. 3B, 17.2.3) and the value of its reserved bits. */
-export const Dr6 = { B0: 1, B1: 2, B2: 4, B3: 8, BD: 1 << 13, BS: 1 << 14, BT: 1 << 15, INITIAL: 0xffff0ff0 | 0 } as const;
+export const Dr6 = { B0: 1, B1: 2, B2: 4, B3: 8, BD: 0x2000, BS: 0x4000, BT: 0x8000, INITIAL: -0xf010 } as const;
 /** Bits of DR7 (SDM Vol. 3B, 17.2.4). */
-export const Dr7 = { GD: 1 << 13, FIXED: 1 << 10 } as const;
+export const Dr7 = { GD: 0x2000, FIXED: 0x400 } as const;
 
 /** Bits of IA32_DEBUGCTL. */
-export const DebugCtl = { LBR: 1 << 0, BTF: 1 << 1 } as const;
+export const DebugCtl = { LBR: 0x1, BTF: 0x2 } as const;

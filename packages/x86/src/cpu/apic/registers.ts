@@ -37,11 +37,11 @@ export const APIC_VERSION: number = 0x14 | (5 << 16) | (1 << 24);
 export const DeliveryMode = { FIXED: 0, LOWEST_PRIORITY: 1, SMI: 2, NMI: 4, INIT: 5, START_UP: 6, EXT_INT: 7 } as const;
 
 /** Bits of an LVT entry (SDM Vol. 3A, Figure 10-8). */
-export const Lvt = { VECTOR: 0xff, MODE_SHIFT: 8, REMOTE_IRR: 1 << 14, LEVEL: 1 << 15, MASKED: 1 << 16, TIMER_MODE_SHIFT: 17 } as const;
+export const Lvt = { VECTOR: 0xff, MODE_SHIFT: 8, REMOTE_IRR: 0x4000, LEVEL: 0x8000, MASKED: 0x10000, TIMER_MODE_SHIFT: 17 } as const;
 export const TimerMode = { ONE_SHOT: 0, PERIODIC: 1, TSC_DEADLINE: 2 } as const;
 
 /** Bits of the error status register (SDM Vol. 3A, 10.5.3). */
-export const ApicError = { SEND_ILLEGAL_VECTOR: 1 << 5, RECEIVE_ILLEGAL_VECTOR: 1 << 6, ILLEGAL_REGISTER: 1 << 7 } as const;
+export const ApicError = { SEND_ILLEGAL_VECTOR: 0x20, RECEIVE_ILLEGAL_VECTOR: 0x40, ILLEGAL_REGISTER: 0x80 } as const;
 
 /** The bits of each LVT register that software may write. */
 export const lvtWritable: ReadonlyMap<number, number> = new Map([

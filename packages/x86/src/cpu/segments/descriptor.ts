@@ -1,22 +1,22 @@
 /** Bits of segment attributes, in the VMCS access-rights format (SDM Vol. 3C, 24.4.1 "Guest Register State"). */
 export const Attribute = {
   TYPE: 0xf,
-  ACCESSED: 1 << 0,
+  ACCESSED: 0x1,
   /** Data: writable. Code: readable. */
-  WRITABLE_OR_READABLE: 1 << 1,
+  WRITABLE_OR_READABLE: 0x2,
   /** Data: expand-down. Code: conforming. */
-  EXPAND_DOWN_OR_CONFORMING: 1 << 2,
-  CODE: 1 << 3,
+  EXPAND_DOWN_OR_CONFORMING: 0x4,
+  CODE: 0x8,
   /** Code or data; clear: a system descriptor. */
-  S: 1 << 4,
+  S: 0x10,
   DPL_SHIFT: 5,
-  P: 1 << 7,
-  AVL: 1 << 12,
-  L: 1 << 13,
+  P: 0x80,
+  AVL: 0x1000,
+  L: 0x2000,
   /** Default operand size of code, stack pointer size of a stack, upper bound of an expand-down segment. */
-  DB: 1 << 14,
-  G: 1 << 15,
-  UNUSABLE: 1 << 16,
+  DB: 0x4000,
+  G: 0x8000,
+  UNUSABLE: 0x10000,
 } as const;
 
 /** Types of system descriptors (SDM Vol. 3A, Table 3-2). In long mode only LDT, the 32-bit (now 64-bit) TSS types, call, interrupt and trap gates exist. */

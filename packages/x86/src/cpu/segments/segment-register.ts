@@ -113,4 +113,4 @@ export function currentPrivilegeLevel(registers: Registers): number {
 }
 
 /** The registers that hold data. */
-export const DATA_SEGMENTS = [Segment.ES, Segment.DS, Segment.FS, Segment.GS] as const;
+export const DATA_SEGMENTS: readonly number[] = [Segment.ES, Segment.DS, Segment.FS, Segment.GS] as const;

@@ -1,0 +1,100 @@
+import { Cr4 } from '../../cpu/control-bits.ts';
+import { type Cpu, InterruptShadow } from '../../cpu/cpu.ts';
+import { ARITHMETIC_FLAGS, Eflags, iopl, readEflags, writeEflags } from '../../cpu/eflags.ts';
+import { raise, Vector } from '../../cpu/fault.ts';
+import { StackCursor } from '../../cpu/stack.ts';
+import type { Insn } from '../../decode/insn.ts';
+import { State } from '../../state/layout.ts';
+import { type InstructionRow, system } from '../../table/row.ts';
+
+/** CLI, STI, PUSHF, POPF, CLAC, STAC (SDM Vol. 2). */
+
+/** Whether VIF stands for IF: virtual-8086 mode with CR4.VME, or CPL 3 with CR4.PVI; both with IOPL below CPL. */
+function usesVirtualIf(cpu: Cpu): boolean {
+  const cr4 = cpu.registers.get32(State.cr4);
+  if (cpu.isVirtual8086) return (cr4 & Cr4.VME) !== 0 && iopl(cpu.registers) < 3;
+  return cpu.isProtected && cpu.cpl === 3 && iopl(cpu.registers) < 3 && (cr4 & Cr4.PVI) !== 0;
+}
+
+function mayChangeIf(cpu: Cpu): boolean {
+  if (cpu.isRealMode) return true;
+  return cpu.isVirtual8086 ? iopl(cpu.registers) === 3 : iopl(cpu.registers) >= cpu.cpl;
+}
+
+function cli(cpu: Cpu): void {
+  if (mayChangeIf(cpu)) writeEflags(cpu.registers, 0, Eflags.IF);
+  else if (usesVirtualIf(cpu)) writeEflags(cpu.registers, 0, Eflags.VIF);
+  else raise(Vector.GP, 0);
+}
+
+function sti(cpu: Cpu): void {
+  const { registers } = cpu;
+  if (mayChangeIf(cpu)) {
+    if ((registers.get32(State.eflags) & Eflags.IF) === 0) cpu.holdInterrupts(InterruptShadow.STI);
+    writeEflags(registers, Eflags.IF, Eflags.IF);
+  } else if (usesVirtualIf(cpu) && (registers.get32(State.eflags) & Eflags.VIP) === 0) {
+    writeEflags(registers, Eflags.VIF, Eflags.VIF);
+  } else {
+    raise(Vector.GP, 0);
+  }
+}
+
+function pushf(cpu: Cpu, insn: Insn): void {
+  const { registers } = cpu;
+  let image = readEflags(registers) & ~(Eflags.VM | Eflags.RF);
+  if (cpu.isVirtual8086 && iopl(registers) < 3) {
+    if (insn.operandBytes !== 2 || (registers.get32(State.cr4) & Cr4.VME) === 0) raise(Vector.GP, 0);
+    image = (image & ~Eflags.IF) | ((image & Eflags.VIF) !== 0 ? Eflags.IF : 0) | Eflags.IOPL;
+  }
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'PUSHF' });
+  const stack = StackCursor.current(cpu);
+  stack.push(insn.operandBytes, image, 0);
+  stack.commit();
+}
+
+const ALWAYS = ARITHMETIC_FLAGS | Eflags.TF | Eflags.DF | Eflags.NT | Eflags.AC | Eflags.ID;
+
+function popf(cpu: Cpu, insn: Insn): void {
+  const { registers } = cpu;
+  const inVirtual8086 = cpu.isVirtual8086;
+  const narrow = insn.operandBytes === 2;
+  const level = iopl(registers);
+  const vme = (registers.get32(State.cr4) & Cr4.VME) !== 0;
+  if (inVirtual8086 && level < 3 && !(narrow && vme)) raise(Vector.GP, 0);
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'POPF' });
+  const stack = StackCursor.current(cpu);
+  const image = stack.pop(insn.operandBytes) | 0;
+  let mask = ALWAYS & (narrow ? 0xffff : ~0);
+  if (inVirtual8086 && level < 3) {
+    // VME: IF goes to VIF; a pending virtual interrupt, or TF, is #GP(0) (SDM Vol. 2B, POPF).
+    const old = registers.get32(State.eflags);
+    if (((image & Eflags.IF) !== 0 && (old & Eflags.VIP) !== 0) || (image & Eflags.TF) !== 0) raise(Vector.GP, 0);
+    writeEflags(registers, (image & Eflags.IF) !== 0 ? Eflags.VIF : 0, Eflags.VIF);
+  } else {
+    if (cpu.isRealMode || (cpu.cpl === 0 && !inVirtual8086)) mask |= Eflags.IF | Eflags.IOPL;
+    else if (mayChangeIf(cpu)) mask |= Eflags.IF;
+    // CPL 0: VIF and VIP are cleared by a 32- or 64-bit POPF; RF is cleared always.
+    if (!narrow && !inVirtual8086 && cpu.cpl === 0) writeEflags(registers, 0, Eflags.VIF | Eflags.VIP);
+  }
+  stack.commit();
+  const acBefore = registers.get32(State.eflags) & Eflags.AC;
+  writeEflags(registers, image, mask);
+  if ((registers.get32(State.eflags) & Eflags.AC) !== acBefore) cpu.updateMode();
+}
+
+function setAc(value: number): (cpu: Cpu) => void {
+  return (cpu) => {
+    if (cpu.isVirtual8086 || cpu.cpl > 0) raise(Vector.UD);
+    writeEflags(cpu.registers, value, Eflags.AC);
+    cpu.updateMode();
+  };
+}
+
+export const flagRows: readonly InstructionRow[] = [
+  system('CLI', ['FA'], cli),
+  system('STI', ['FB'], sti),
+  system('PUSHF/PUSHFD/PUSHFQ', ['9C d64'], pushf),
+  system('POPF/POPFD/POPFQ', ['9D d64'], popf),
+  system('CLAC', ['NP 0F 01 CA'], setAc(0), { features: ['SMAP'] }),
+  system('STAC', ['NP 0F 01 CB'], setAc(Eflags.AC), { features: ['SMAP'] }),
+];

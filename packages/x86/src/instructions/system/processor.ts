@@ -1,0 +1,169 @@
+import { Cr4 } from '../../cpu/control-bits.ts';
+import { Activity, type Cpu } from '../../cpu/cpu.ts';
+import { cpuid } from '../../cpu/cpuid/leaves.ts';
+import { raise, Vector } from '../../cpu/fault.ts';
+import { Msr } from '../../cpu/msr/msr-table.ts';
+import type { Insn } from '../../decode/insn.ts';
+import { Gpr, State } from '../../state/layout.ts';
+import { type InstructionRow, system } from '../../table/row.ts';
+import { offsetOf, readMemory64 } from './operand-access.ts';
+import { isCanonical, linearOf } from '../../cpu/address.ts';
+
+/** CPUID, MSRs, counters, HLT, MWAIT, and the caches' and TLB's instructions (SDM Vol. 2). */
+
+function interceptInstruction(cpu: Cpu, mnemonic: string): void {
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic });
+}
+
+function executeCpuid(cpu: Cpu): void {
+  interceptInstruction(cpu, 'CPUID');
+  const { registers } = cpu;
+  const { eax, ebx, ecx, edx } = cpuid(cpu, registers.gprLow(Gpr.RAX), registers.gprLow(Gpr.RCX));
+  registers.setGprHalves(Gpr.RAX, eax, 0);
+  registers.setGprHalves(Gpr.RBX, ebx, 0);
+  registers.setGprHalves(Gpr.RCX, ecx, 0);
+  registers.setGprHalves(Gpr.RDX, edx, 0);
+}
+
+function setEdxEax(cpu: Cpu, value: bigint): void {
+  cpu.registers.setGprHalves(Gpr.RAX, Number(BigInt.asIntN(32, value)), 0);
+  cpu.registers.setGprHalves(Gpr.RDX, Number(BigInt.asIntN(32, value >> 32n)), 0);
+}
+
+function edxEax(cpu: Cpu): bigint {
+  return (BigInt(cpu.registers.gprLow(Gpr.RDX) >>> 0) << 32n) | BigInt(cpu.registers.gprLow(Gpr.RAX) >>> 0);
+}
+
+function rdmsr(cpu: Cpu): void {
+  cpu.requireCpl0();
+  const index = cpu.registers.gprLow(Gpr.RCX) >>> 0;
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'msr', index, write: false, value: 0n });
+  setEdxEax(cpu, cpu.msrs.read(index));
+}
+
+function wrmsr(cpu: Cpu): void {
+  cpu.requireCpl0();
+  const index = cpu.registers.gprLow(Gpr.RCX) >>> 0;
+  const value = edxEax(cpu);
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'msr', index, write: true, value });
+  cpu.msrs.write(index, value);
+}
+
+/** CR4.TSD keeps RDTSC and RDTSCP to CPL 0. */
+function checkTimeStamp(cpu: Cpu): void {
+  if ((cpu.registers.get32(State.cr4) & Cr4.TSD) !== 0 && cpu.cpl > 0) raise(Vector.GP, 0);
+}
+
+function rdtsc(cpu: Cpu): void {
+  checkTimeStamp(cpu);
+  interceptInstruction(cpu, 'RDTSC');
+  setEdxEax(cpu, cpu.msrs.timeStamp);
+}
+
+function rdtscp(cpu: Cpu): void {
+  checkTimeStamp(cpu);
+  interceptInstruction(cpu, 'RDTSCP');
+  setEdxEax(cpu, cpu.msrs.timeStamp);
+  cpu.registers.setGprHalves(Gpr.RCX, Number(BigInt.asIntN(32, cpu.msrs.stored(Msr.TSC_AUX))), 0);
+}
+
+/** No performance counters: after the privilege check every index is #GP(0). */
+function rdpmc(cpu: Cpu): void {
+  if (cpu.cpl > 0 && (cpu.registers.get32(State.cr4) & Cr4.PCE) === 0) raise(Vector.GP, 0);
+  interceptInstruction(cpu, 'RDPMC');
+  raise(Vector.GP, 0);
+}
+
+function hlt(cpu: Cpu): void {
+  cpu.requireCpl0();
+  interceptInstruction(cpu, 'HLT');
+  cpu.activity = Activity.HALTED;
+}
+
+function monitor(cpu: Cpu, insn: Insn): void {
+  cpu.requireCpl0();
+  interceptInstruction(cpu, 'MONITOR');
+  if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
+  linearOf(cpu, insn.segment, cpu.registers.gprLow(Gpr.RAX), insn.addressBytes === 8 ? cpu.registers.gprHigh(Gpr.RAX) : 0, 1, false);
+  cpu.linear.read8(cpu.linearLow, cpu.linearHigh);
+  cpu.monitorArmed = true;
+}
+
+/** MWAIT may end at once for any reason (SDM Vol. 2B): it does, as nothing watches the monitored line. */
+function mwait(cpu: Cpu): void {
+  cpu.requireCpl0();
+  interceptInstruction(cpu, 'MWAIT');
+  if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
+  cpu.monitorArmed = false;
+}
+
+/** Memory is coherent, so that writing back and invalidating caches changes nothing that a program can see. */
+function cacheControl(mnemonic: string): (cpu: Cpu) => void {
+  return (cpu) => {
+    cpu.requireCpl0();
+    interceptInstruction(cpu, mnemonic);
+  };
+}
+
+function invlpg(cpu: Cpu, insn: Insn): void {
+  cpu.requireCpl0();
+  const { low, high } = offsetOf(cpu, insn);
+  if (cpu.is64Bit) {
+    // An address that is not canonical is ignored (SDM Vol. 2A, INVLPG).
+    linearBase(cpu, insn.segment, low, high);
+    if (!isCanonical(cpu, cpu.linearHigh)) return;
+  } else {
+    linearBase(cpu, insn.segment, low, 0);
+  }
+  const { linearLow, linearHigh } = cpu;
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'invlpg', addressLow: linearLow, addressHigh: linearHigh });
+  cpu.engine.invalidatePage(linearLow, linearHigh);
+}
+
+/** Segment base plus offset, with no check. */
+function linearBase(cpu: Cpu, segment: number, low: number, high: number): void {
+  const sum = linearSum(cpu, segment, low, high);
+  cpu.linearLow = Number(BigInt.asIntN(32, sum));
+  cpu.linearHigh = cpu.is64Bit ? Number(BigInt.asIntN(32, sum >> 32n)) : 0;
+}
+
+function linearSum(cpu: Cpu, segment: number, low: number, high: number): bigint {
+  const offset = (BigInt(high) << 32n) | BigInt(low >>> 0);
+  if (cpu.is64Bit && segment < 4) return offset;
+  return offset + cpu.registers.get64(State.segments + segment * 40);
+}
+
+function invpcid(cpu: Cpu, insn: Insn): void {
+  cpu.requireCpl0();
+  interceptInstruction(cpu, 'INVPCID');
+  const type = cpu.is64Bit ? cpu.registers.gpr(insn.reg) : cpu.registers.gpr(insn.reg) & 0xffffffffn;
+  const descriptor = readMemory64(cpu, insn, 0);
+  const address = readMemory64(cpu, insn, 8);
+  if (type > 3n) raise(Vector.GP, 0);
+  const pcide = (cpu.registers.get32(State.cr4) & Cr4.PCIDE) !== 0;
+  const pcid = descriptor & 0xfffn;
+  if (type < 2n && (descriptor >> 12n !== 0n || (pcid !== 0n && !pcide))) raise(Vector.GP, 0);
+  const low = Number(BigInt.asIntN(32, address));
+  const high = Number(BigInt.asIntN(32, address >> 32n));
+  if (type === 0n && !isCanonical(cpu, high)) raise(Vector.GP, 0);
+  // Individual address; one PCID or all PCIDs without globals; everything: forgetting more is allowed.
+  if (type === 0n) cpu.engine.invalidatePage(low, high);
+  else cpu.engine.flushAll();
+}
+
+export const processorRows: readonly InstructionRow[] = [
+  system('CPUID', ['0F A2'], executeCpuid, { machineDependent: true }),
+  system('RDMSR', ['0F 32'], rdmsr, { features: ['MSR'] }),
+  system('WRMSR', ['0F 30'], wrmsr, { features: ['MSR'] }),
+  system('RDTSC', ['0F 31'], rdtsc, { features: ['TSC'], machineDependent: true }),
+  system('RDTSCP', ['0F 01 F9'], rdtscp, { features: ['RDTSCP'], machineDependent: true }),
+  system('RDPMC', ['0F 33'], rdpmc, { machineDependent: true }),
+  system('HLT', ['F4'], hlt),
+  system('MONITOR', ['NP 0F 01 C8'], monitor, { features: ['MONITOR'] }),
+  system('MWAIT', ['NP 0F 01 C9'], mwait, { features: ['MONITOR'] }),
+  system('INVD', ['0F 08'], cacheControl('INVD')),
+  system('WBINVD', ['0F 09'], cacheControl('WBINVD')),
+  system('INVLPG', ['0F 01 /7 M'], invlpg),
+  system('INVPCID', ['66 0F 38 82 /r Gy,Mdq'], invpcid, { features: ['INVPCID'] }),
+];
+
