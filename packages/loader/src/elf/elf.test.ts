@@ -65,9 +65,11 @@ const note = (name: string, type: number, descriptor: Uint8Array) =>
     noteHeader.encode({ n_namesz: name.length + 1, n_descsz: descriptor.length, n_type: type }),
     ascii(name.padEnd(Math.ceil((name.length + 1) / 4) * 4, '\0')),
     descriptor,
+    new Uint8Array(-descriptor.length & 3),
   );
 const address = (value: number) => Uint8Array.of(value & 0xff, (value >> 8) & 0xff, (value >> 16) & 0xff, value >>> 24);
-const otherNote = note('Linux', 257, Uint8Array.of(1, 0, 0, 0));
+/** Three bytes: the next note starts behind a byte of padding. */
+const otherNote = note('Linux', 257, Uint8Array.of(1, 2, 3));
 const code = new Uint8Array(64).fill(0xf4);
 const loadable: Segment = { paddr: MIB, content: code };
 const pvhKernel = elf64(0x1234n, [loadable, { type: 4, content: concat(otherNote, note('Xen', 18, address(MIB + 16))) }]);

@@ -106,3 +106,9 @@ test('identity page tables map every linear address to itself with 2 MiB pages (
   }
   expect(entry(base + 4096, 5)).toBe(0);
 });
+
+test('a guest with little RAM has the first 4 GiB mapped all the same: its local APIC is at 0xFEE00000', () => {
+  const tables = identityPageTables(0x3000, 16 * MIB);
+  expect(tables.length).toBe((2 + 4) * 4096);
+  expect(readUint(tables, 5 * 4096 + ((0xfee0_0000 >>> 21) % 512) * 8, 8)).toBe(0xfee0_0083);
+});
