@@ -18,8 +18,8 @@ export class FunctionRef {
 
 /** A global variable of a module, made by `ModuleBuilder`; as an expression it is `global.get`. */
 export class Global extends Expr {
-  readonly index: number;
-  readonly mutable: boolean;
+  declare readonly index: number;
+  declare readonly mutable: boolean;
 
   constructor(type: ValType, index: number, mutable: boolean) {
     super(type, !mutable);
@@ -56,8 +56,8 @@ export function emitCallIndirect(code: CodeBuffer, opcode: number, typeIndex: nu
 
 /** A call with one result. */
 export class Call extends Expr {
-  readonly fn: FunctionRef;
-  readonly args: readonly Expr[];
+  declare readonly fn: FunctionRef;
+  declare readonly args: readonly Expr[];
 
   constructor(fn: FunctionRef, args: readonly Expr[]) {
     super(fn.type.results[0]!, false);
@@ -72,9 +72,9 @@ export class Call extends Expr {
 
 /** A call through table 0 with one result. */
 export class CallIndirect extends Expr {
-  readonly typeIndex: number;
-  readonly index: Expr;
-  readonly args: readonly Expr[];
+  declare readonly typeIndex: number;
+  declare readonly index: Expr;
+  declare readonly args: readonly Expr[];
 
   constructor(result: ValType, typeIndex: number, index: Expr, args: readonly Expr[]) {
     super(result, false);

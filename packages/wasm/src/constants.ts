@@ -13,7 +13,7 @@ export abstract class Constant extends Expr {
 /** `i32.const`. */
 export class I32Constant extends Constant {
   /** Signed. */
-  readonly value: number;
+  declare readonly value: number;
 
   constructor(value: number) {
     super('i32');
@@ -36,8 +36,8 @@ export class I32Constant extends Constant {
 
 /** `i64.const`, kept as two signed 32-bit halves so that emitting it needs no BigInt. */
 export class I64Constant extends Constant {
-  readonly hi: number;
-  readonly lo: number;
+  declare readonly hi: number;
+  declare readonly lo: number;
 
   constructor(hi: number, lo: number) {
     super('i64');
@@ -61,7 +61,7 @@ export class I64Constant extends Constant {
 
 /** `f32.const`, kept as its bits: a number cannot carry those of a NaN. */
 export class F32Constant extends Constant {
-  readonly bits: number;
+  declare readonly bits: number;
 
   constructor(bits: number) {
     super('f32');
@@ -81,8 +81,8 @@ export class F32Constant extends Constant {
 
 /** `f64.const`, kept as its bits in two signed halves. */
 export class F64Constant extends Constant {
-  readonly hi: number;
-  readonly lo: number;
+  declare readonly hi: number;
+  declare readonly lo: number;
 
   constructor(hi: number, lo: number) {
     super('f64');
@@ -105,7 +105,7 @@ export class F64Constant extends Constant {
 
 /** `v128.const`. */
 export class V128Constant extends Constant {
-  readonly bytes: Uint8Array;
+  declare readonly bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
     super('v128');

@@ -7,9 +7,11 @@ import type { ValType } from './types.ts';
  * `FunctionBuilder.let`, whose result can be used any number of times.
  */
 export abstract class Expr {
-  readonly type: ValType;
+  // `declare`, here and in every node: fields that the constructor alone creates. A class field proper would be defined as `undefined` first,
+  // and in a base class of many subclasses that definition is megamorphic, which made building trees some six times slower.
+  declare readonly type: ValType;
   /** Computing it has no effect and cannot trap, so that it may be left out if its value is not needed. */
-  readonly pure: boolean;
+  declare readonly pure: boolean;
 
   constructor(type: ValType, pure: boolean) {
     this.type = type;
@@ -31,8 +33,8 @@ export abstract class Expr {
 
 /** An instruction of one operand. */
 export class Unary extends Expr {
-  readonly opcode: number;
-  readonly operand: Expr;
+  declare readonly opcode: number;
+  declare readonly operand: Expr;
 
   constructor(type: ValType, opcode: number, operand: Expr) {
     super(type, operand.pure);
@@ -61,9 +63,9 @@ export class Unary extends Expr {
 
 /** An instruction of two operands. */
 export class Binary extends Expr {
-  readonly opcode: number;
-  readonly a: Expr;
-  readonly b: Expr;
+  declare readonly opcode: number;
+  declare readonly a: Expr;
+  declare readonly b: Expr;
 
   constructor(type: ValType, opcode: number, a: Expr, b: Expr, mayTrap: boolean = false) {
     super(type, a.pure && b.pure && !mayTrap);
@@ -92,10 +94,10 @@ export class Binary extends Expr {
 
 /** An instruction of three operands (`select`, `v128.bitselect`). */
 export class Ternary extends Expr {
-  readonly opcode: number;
-  readonly a: Expr;
-  readonly b: Expr;
-  readonly c: Expr;
+  declare readonly opcode: number;
+  declare readonly a: Expr;
+  declare readonly b: Expr;
+  declare readonly c: Expr;
 
   constructor(type: ValType, opcode: number, a: Expr, b: Expr, c: Expr) {
     super(type, a.pure && b.pure && c.pure);

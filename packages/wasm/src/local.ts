@@ -4,7 +4,7 @@ import type { ValType } from './types.ts';
 
 /** A local variable or parameter of a function; as an expression it is `local.get`, of the value it has when the expression is emitted. */
 export class Local extends Expr {
-  readonly index: number;
+  declare readonly index: number;
 
   constructor(type: ValType, index: number) {
     super(type, true);
@@ -18,7 +18,7 @@ export class Local extends Expr {
 
 /** What `FunctionBuilder.let` gives: a local that is written once, so that it knows what its value's tree knew. */
 export class Snapshot extends Expr {
-  readonly index: number;
+  declare readonly index: number;
   readonly #significantBits: number;
 
   constructor(type: ValType, index: number, significantBits: number) {

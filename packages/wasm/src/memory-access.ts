@@ -68,12 +68,12 @@ export function emitMemoryArgument(code: CodeBuffer, align: number, offset: numb
 
 /** A read of memory 0. */
 export class Load extends Expr {
-  readonly opcode: number;
-  readonly pointer: Expr;
-  readonly offset: number;
-  readonly bytes: AccessBytes;
-  readonly signed: boolean;
-  readonly align: number;
+  declare readonly opcode: number;
+  declare readonly pointer: Expr;
+  declare readonly offset: number;
+  declare readonly bytes: AccessBytes;
+  declare readonly signed: boolean;
+  declare readonly align: number;
 
   constructor(type: ValType, opcode: number, pointer: Expr, offset: number, bytes: AccessBytes, signed: boolean, align: number) {
     super(type, false); // it traps outside the memory, and reads what others write

@@ -54,10 +54,10 @@ const opcodeOf = (number: number): number => 0xfd0000 | number;
 
 /** An instruction with an immediate byte: the number of a lane. */
 class LaneOperation extends Expr {
-  readonly opcode: number;
-  readonly operand: Expr;
-  readonly lane: number;
-  readonly value: Expr | undefined;
+  declare readonly opcode: number;
+  declare readonly operand: Expr;
+  declare readonly lane: number;
+  declare readonly value: Expr | undefined;
 
   constructor(type: ValType, opcode: number, operand: Expr, lane: number, value: Expr | undefined) {
     super(type, operand.pure && (value === undefined || value.pure));
@@ -77,9 +77,9 @@ class LaneOperation extends Expr {
 
 /** `i8x16.shuffle`. */
 class Shuffle extends Expr {
-  readonly a: Expr;
-  readonly b: Expr;
-  readonly lanes: Uint8Array;
+  declare readonly a: Expr;
+  declare readonly b: Expr;
+  declare readonly lanes: Uint8Array;
 
   constructor(a: Expr, b: Expr, lanes: Uint8Array) {
     super('v128', a.pure && b.pure);
@@ -98,12 +98,12 @@ class Shuffle extends Expr {
 
 /** A load that extends, splats, or replaces one lane of a vector. */
 class VectorLoad extends Expr {
-  readonly opcode: number;
-  readonly pointer: Expr;
-  readonly offset: number;
-  readonly align: number;
-  readonly vector: Expr | undefined;
-  readonly lane: number;
+  declare readonly opcode: number;
+  declare readonly pointer: Expr;
+  declare readonly offset: number;
+  declare readonly align: number;
+  declare readonly vector: Expr | undefined;
+  declare readonly lane: number;
 
   constructor(opcode: number, pointer: Expr, options: VectorMemoryOptions | undefined, vector?: Expr, lane = 0) {
     super('v128', false);
