@@ -6,8 +6,16 @@ import { type AccessSize, type Clock, ManualClock, type Snapshotable } from '@mi
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { I8259Pair } from './interrupts/i8259-pair.ts';
+import { IoApic } from './interrupts/io-apic.ts';
 import { I8042 } from './keyboard/i8042.ts';
 import { Uart16550A } from './serial/uart-16550a.ts';
+import { AcpiPm } from './system/acpi-pm.ts';
+import { DebugConsole } from './system/debug-console.ts';
+import { DebugExit } from './system/debug-exit.ts';
+import { FastA20Port } from './system/fast-a20-port.ts';
+import { PostCode } from './system/post-code.ts';
+import { ResetControlPort } from './system/reset-control-port.ts';
+import { ShutdownPort } from './system/shutdown-port.ts';
 import { Mc146818 } from './time/mc146818.ts';
 import { Pit8254 } from './time/pit-8254.ts';
 import { SystemControlPortB } from './time/system-control-port-b.ts';
@@ -123,6 +131,46 @@ const rows: readonly Row[] = [
       });
     },
   })),
+  ...[undefined, 0xff0000].map((activeLowPins) => ({
+    name: `IoApic, wiring ${activeLowPins === undefined ? 'left out' : 'given'}`,
+    addresses: [0x00, 0x00, 0x10, 0x10, 0x10, 0x12, 0x40, 0x41],
+    make: (_clock: Clock, log: (event: string) => void) => {
+      const ioApic = new IoApic({
+        sink: { deliver: (message) => log(JSON.stringify(message)) },
+        ...(activeLowPins !== undefined && { activeLowPins }),
+      });
+      const target: Target = {
+        read: (offset, size) => ioApic.readMmio(offset, size),
+        write: (offset, size, value) => ioApic.writeMmio(offset, size, offset === 0 ? value % 0x42 : value),
+        save: () => ioApic.save(),
+        restore: (state) => ioApic.restore(state as ReturnType<IoApic['save']>),
+        poke: (value) => ((value & 31) < 24 ? ioApic.pin(value & 31).set((value & 32) !== 0) : ioApic.eoi(value)),
+      };
+      return target;
+    },
+  })),
+  {
+    name: 'AcpiPm',
+    addresses: range(0x5ff, 14),
+    make: (clock, log) => {
+      const pm = new AcpiPm({ clock, power: power(log), sci: line('sci', log), timerBits: 24 });
+      return ported(pm, (value) => (value & 1 ? pm.pressPowerButton() : pm.setSciEnabled((value & 2) !== 0)));
+    },
+  },
+  {
+    name: 'DebugConsole',
+    addresses: [0xe9],
+    make: (_clock, log) => ported(new DebugConsole({ onByte: (byte) => log(`${byte}`) })),
+  },
+  { name: 'DebugExit', addresses: [0xf4], make: (_clock, log) => ported(new DebugExit({ power: power(log) })) },
+  { name: 'ShutdownPort', addresses: [0x8900], make: (_clock, log) => ported(new ShutdownPort({ power: power(log) })) },
+  { name: 'PostCode', addresses: [0x80], make: (_clock, log) => ported(new PostCode({ onCode: (code) => log(`${code}`) })) },
+  {
+    name: 'FastA20Port',
+    addresses: [0x92],
+    make: (_clock, log) => ported(new FastA20Port({ power: power(log), onA20: (enabled) => log(`a20 ${enabled}`) })),
+  },
+  { name: 'ResetControlPort', addresses: [0xcf9], make: (_clock, log) => ported(new ResetControlPort({ power: power(log) })) },
 ];
 
 const power = (log: (event: string) => void) => ({

@@ -193,9 +193,9 @@ test('A20 by output port and by 0xDD and 0xDF; the output port reads back', () =
   command(0xd0);
   expect(data() & 0x03).toBe(0x01);
   command(0xdf);
-  command(0xdf);
+  command(0xdf); // told again: port 0x92 may have moved the gate
   command(0xdd);
-  expect(a20).toEqual([false, true, false]);
+  expect(a20).toEqual([false, true, true, false]);
 });
 
 test('reset by pulse (0xFE) and by output port bit 0; 0xFF pulses nothing', () => {

@@ -55,7 +55,7 @@ export interface I8042Options {
   /** IRQ 12; with it there is an auxiliary port with a mouse, without it neither. */
   readonly mouseIrq?: InterruptLine;
   readonly power: PowerControl;
-  /** The controller's A20 gate changed (output port, bit 1); at power-on it is on. */
+  /** The guest sets the A20 gate (output port, bit 1); at power-on it is on. */
   readonly onA20?: (enabled: boolean) => void;
   /** The guest set the keyboard's lamps: bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lock. */
   readonly onIndicators?: (indicators: number) => void;
@@ -272,8 +272,8 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
     );
   }
 
+  /** An order even when it changes nothing here: port 0x92 may have moved the gate since. */
   #setA20(enabled: boolean): void {
-    if (enabled === this.#a20) return;
     this.#a20 = enabled;
     this.#onA20?.(enabled);
   }
@@ -358,7 +358,7 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
     };
   }
 
-  /** Tells `onA20` where the gate differs. A mouse's state is left out when this machine has none. */
+  /** The A20 line itself is the machine's state. A mouse's state is left out when this machine has none. */
   restore(state: I8042State): void {
     this.#ram.set(state.ram);
     this.#output = state.output;
@@ -372,7 +372,7 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
     this.keyboard.restore(state.keyboard);
     if (state.mouse !== undefined) this.mouse?.restore(state.mouse);
     rearm(this.#byte, state.byteDeadlineNs);
-    this.#setA20(state.a20);
+    this.#a20 = state.a20;
     this.#driveInterrupts();
   }
 }

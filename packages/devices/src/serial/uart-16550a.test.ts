@@ -1,6 +1,7 @@
 import { ManualClock } from '@minusone/core';
 import { expect, test } from 'vitest';
-import { Uart16550A, type Uart16550AOptions } from './uart-16550a.ts';
+import { Uart16550A } from './uart-16550a.ts';
+import type { Uart16550AOptions } from './uart-16550a-interface.ts';
 
 const [THR, IER, IIR, FCR, LCR, MCR, LSR, MSR, SCR] = [0, 1, 2, 2, 3, 4, 5, 6, 7];
 

@@ -1,7 +1,8 @@
 import type { Clock, InterruptLine, Snapshotable, Timer } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
 import { rearm } from '../wire.ts';
-import { FIFO_BYTES, UartFifo, type UartFifoState } from './uart-fifo.ts';
+import type { ModemInputs, Uart16550AOptions, Uart16550AState } from './uart-16550a-interface.ts';
+import { FIFO_BYTES, UartFifo } from './uart-fifo.ts';
 import { Fcr, Ier, Iir, Lcr, Lsr, Mcr, Msr, UartRegister } from './uart-registers.ts';
 
 /** The PC's crystal, in Hz; the baud clock is this over 16 over the divisor. */
@@ -11,51 +12,6 @@ const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 /** PC16550D, "FIFO Interrupt Mode Operation": silence before the time-out interrupt. */
 const TIMEOUT_CHARACTERS = 4;
 const CHARACTER_ERRORS = Lsr.PARITY_ERROR | Lsr.FRAMING_ERROR | Lsr.BREAK;
-
-export interface Uart16550AOptions {
-  /** Times the time-out interrupt, and transmission at `'baud'`. */
-  readonly clock: Clock;
-  /** INTR gated by OUT2, as on the PC's serial card. */
-  readonly irq: InterruptLine;
-  /** A byte leaves on SOUT. All eight bits, whatever LCR's word length: guests that never set LCR mean bytes. */
-  readonly onTransmit: (byte: number) => void;
-  /** `'immediate'` (default): a byte written to THR is gone at once. `'baud'`: it takes the time that divisor and LCR say. */
-  readonly transmitRate?: 'immediate' | 'baud';
-  /** `receiveSpace` went from zero to more: the host may call `receive` again, from inside the callback too. */
-  readonly onReceiveSpace?: () => void;
-  /** The guest changed DTR or RTS. */
-  readonly onModemControl?: (signals: { readonly dtr: boolean; readonly rts: boolean }) => void;
-}
-
-/** The inputs of the modem; true: asserted. */
-export interface ModemInputs {
-  readonly cts: boolean;
-  readonly dsr: boolean;
-  readonly ri: boolean;
-  readonly dcd: boolean;
-}
-
-/** Saved state of a `Uart16550A`: registers by name, deadlines in nanoseconds of the machine's clock. */
-export interface Uart16550AState {
-  readonly ier: number;
-  readonly fcr: number;
-  readonly lcr: number;
-  readonly mcr: number;
-  readonly msr: number;
-  readonly scr: number;
-  readonly divisor: number;
-  readonly rbr: number;
-  readonly modemInputs: number;
-  readonly overrun: boolean;
-  readonly timeoutPending: boolean;
-  readonly thrEmptyPending: boolean;
-  readonly receiver: UartFifoState;
-  readonly transmitter: UartFifoState;
-  /** The character in the transmitter shift register, or undefined. */
-  readonly shifting: number | undefined;
-  readonly timeoutDeadlineNs: number | undefined;
-  readonly shiftDeadlineNs: number | undefined;
-}
 
 /**
  * 16550A UART (National Semiconductor PC16550D data sheet), wired as a PC's COM port.
@@ -103,6 +59,16 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
     });
     this.#shift = options.clock.createTimer(() => this.#characterShifted());
     this.#msr = this.#modemInputs;
+  }
+
+  /** The guest has read every byte received so far. */
+  get isReceiverEmpty(): boolean {
+    return this.#receiver.count === 0;
+  }
+
+  /** The guest wants an interrupt for received bytes (IER bit 0): somebody listens. */
+  get isReceiveInterruptEnabled(): boolean {
+    return (this.#ier & 1) !== 0;
   }
 
   /** How many bytes `receive` would take now. None in loopback mode, where SIN is cut off. */
