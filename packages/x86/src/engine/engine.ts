@@ -1,5 +1,5 @@
 import type { PhysicalAddressSpace } from '@minusone/memory';
-import type { PagingControls } from '@minusone/mmu';
+import type { PagingControls, SecondStage } from '@minusone/mmu';
 import type { Insn } from '../decode/insn.ts';
 import type { Exit } from './exit.ts';
 
@@ -14,6 +14,10 @@ export interface EngineHost {
   readonly physical: PhysicalAddressSpace;
   /** Paging as CR0, CR3, CR4 and EFER say now; a new object after each change. */
   readonly paging: PagingControls;
+  /** From guest-physical addresses of this layer to those of the memory; absent: they are the same. */
+  readonly stage?: SecondStage | null;
+  /** Names layer, EPTP or nCR3, and VPID or ASID: translations are kept apart by it. Absent: 0. */
+  readonly addressSpaceTag?: number;
   /** Hardware breakpoints on data: true where the linear range touches an enabled DR0-3 of the kind; the page then has no fast tags. */
   watches(linearLow: number, linearHigh: number, bytes: number, write: boolean): boolean;
   /** True while any data breakpoint is enabled on the page of this linear address. */

@@ -29,6 +29,8 @@ export const CodeExit = {
   REPEAT: 6,
   /** The block at `exitRecord` was dropped: decode again. */
   STALE: 7,
+  /** A `stop` record: go on at its page offset. */
+  STOP: 9,
   /** As LEAVE, but State.rip says where to go on. */
   LEAVE_AT_RIP: 8,
 } as const;

@@ -54,7 +54,11 @@ export class GeneratedCode {
    * Builds and instantiates a module. `define` may run more than once: until it is known which subroutines it calls.
    * @param importTable without it the module cannot dispatch by itself, and nothing keeps its instance alive
    */
-  build(expected: ReadonlySet<Subroutine>, define: (module: ModuleBuilder, runtime: Runtime) => void, importTable = true): WebAssembly.Instance {
+  build(
+    expected: ReadonlySet<Subroutine>,
+    define: (module: ModuleBuilder, runtime: Runtime) => void,
+    importTable = true,
+  ): WebAssembly.Instance {
     const needed = new Set(expected);
     for (;;) {
       const module = new ModuleBuilder();

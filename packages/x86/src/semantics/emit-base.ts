@@ -1,9 +1,26 @@
 import { InternalError } from '@minusone/core';
-import { add, and, eqz, extendU, type FunctionBuilder, gtU, i32, i64, type Local, ne, or, shl, shrS, shrU, wrap, xor } from '@minusone/wasm';
+import {
+  add,
+  and,
+  eqz,
+  extendU,
+  type FunctionBuilder,
+  gtU,
+  i32,
+  i64,
+  type Local,
+  ne,
+  or,
+  shl,
+  shrS,
+  shrU,
+  wrap,
+  xor,
+} from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
 import type { Insn } from '../decode/insn.ts';
 import type { ResolvedOperand } from '../decode/operands.ts';
-import { Gpr, Segment, segmentOffset, State } from '../state/layout.ts';
+import { Gpr, Segment, State, segmentOffset } from '../state/layout.ts';
 import type { Mode } from '../state/mode.ts';
 import type { Emit, FlagsEmit, FpuEmit, Operand, Value } from './emit.ts';
 import { FpuInState } from './fpu-in-state.ts';

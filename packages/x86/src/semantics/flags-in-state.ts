@@ -1,4 +1,4 @@
-import { and, eq, type Expr, extendS, extendU, i32, leU, or, shl, shrU, signExtend, wrap } from '@minusone/wasm';
+import { and, type Expr, eq, extendS, extendU, i32, type Local, leU, or, shl, shrU, signExtend, wrap } from '@minusone/wasm';
 import { ARITHMETIC_MASK, FlagKind } from '../state/arithmetic-flags.ts';
 import { State } from '../state/layout.ts';
 import type { FlagsEmit, Value } from './emit.ts';
@@ -18,7 +18,7 @@ function stored(cpu: Expr, kind: FlagKind): LazyFlags {
 
 /** (cpu) -> the six arithmetic flags as in EFLAGS. */
 export const readFlags: Subroutine = subroutine('readFlags', { params: ['i32'], results: ['i32'] }, (f) => {
-  const [cpu] = f.params as readonly [Expr];
+  const [cpu] = f.params as unknown as readonly [Local];
   const kind = f.let(loadAt(cpu, State.ccOp, 4));
   f.if(eq(kind, i32(FlagKind.IMAGE)), () => f.return(loadAt(cpu, State.ccA, 4)));
   for (const known of [FlagKind.SUB, FlagKind.LOGIC, FlagKind.ADD, FlagKind.RESULT]) {
@@ -88,19 +88,19 @@ export class FlagsInState implements FlagsEmit {
     const image = loadAt(cpu, State.ccA, 4);
     if (BY_RESULT_FLAGS.includes(flag)) {
       return f.ifExpr(
-'i32',
+        'i32',
         eq(kind, i32(FlagKind.IMAGE)),
         () => flagOfImage(image, flag),
         () => flagOf(stored(cpu, FlagKind.LOGIC), flag),
       );
     }
     return f.ifExpr(
-'i32',
+      'i32',
       leU(kind, i32(FlagKind.RESULT)),
       () => flagOfImage(image, flag),
       () =>
         f.ifExpr(
-'i32',
+          'i32',
           eq(kind, i32(FlagKind.SUB)),
           () => flagOf(stored(cpu, FlagKind.SUB), flag),
           () => flagOfImage(this.read(), flag),
@@ -112,7 +112,7 @@ export class FlagsInState implements FlagsEmit {
     const kind = f.let(loadAt(cpu, State.ccOp, 4));
     if (BY_RESULT[cc >> 1] === true) {
       return f.ifExpr(
-'i32',
+        'i32',
         eq(kind, i32(FlagKind.IMAGE)),
         () => conditionOfImage(loadAt(cpu, State.ccA, 4), cc),
         // Whatever the kind: ZF, SF and PF go by the result.
@@ -120,12 +120,12 @@ export class FlagsInState implements FlagsEmit {
       );
     }
     return f.ifExpr(
-'i32',
+      'i32',
       eq(kind, i32(FlagKind.SUB)),
       () => conditionOf(stored(cpu, FlagKind.SUB), cc),
       () =>
         f.ifExpr(
-'i32',
+          'i32',
           eq(kind, i32(FlagKind.LOGIC)),
           () => conditionOf(stored(cpu, FlagKind.LOGIC), cc),
           () => conditionOfImage(f.let(this.read()), cc),

@@ -1,5 +1,5 @@
 import { add, and, i32, mul, shrU } from '@minusone/wasm';
-import { Segment, segmentOffset, State } from '../state/layout.ts';
+import { Segment, State, segmentOffset } from '../state/layout.ts';
 import type { FpuEmit, Value } from './emit.ts';
 import type { EmitBase } from './emit-base.ts';
 import { MemoryOperand } from './operands.ts';

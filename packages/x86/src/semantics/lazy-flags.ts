@@ -1,4 +1,26 @@
-import { and, eq, eqz, type Expr, geS, geU, gtS, gtU, i32, i64, leS, leU, ltS, ltU, ne, or, popcnt, shl, shrU, wrap, xor } from '@minusone/wasm';
+import {
+  and,
+  type Expr,
+  eq,
+  eqz,
+  geS,
+  geU,
+  gtS,
+  gtU,
+  i32,
+  i64,
+  leS,
+  leU,
+  ltS,
+  ltU,
+  ne,
+  or,
+  popcnt,
+  shl,
+  shrU,
+  wrap,
+  xor,
+} from '@minusone/wasm';
 import { FlagKind } from '../state/arithmetic-flags.ts';
 
 /**

@@ -1,7 +1,7 @@
-import { add, and, eq, eqz, type Expr, extendU, gtU, i32, i64, ltU, ne, or, shrU, wrap } from '@minusone/wasm';
+import { add, and, type Expr, eq, eqz, extendU, gtU, i32, i64, ltU, ne, or, shrU, wrap } from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
 import { TLB_ENTRIES, TlbField } from '../engine/memory/tlb-layout.ts';
-import { Segment, segmentOffset, State } from '../state/layout.ts';
+import { Segment, State, segmentOffset } from '../state/layout.ts';
 import type { EmitBase } from './emit-base.ts';
 import { type AccessBytes, loadAt, storeTo } from './state-access.ts';
 
@@ -51,7 +51,7 @@ export function readLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segmen
   const { f, cpu } = e;
   const entry = entryOf(e, linear);
   const host = f.ifExpr(
-'i32',
+    'i32',
     matches(entry, TlbField.readTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {
@@ -92,7 +92,7 @@ export function claimLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segme
   const { f, cpu } = e;
   const entry = entryOf(e, linear);
   const host = f.ifExpr(
-'i32',
+    'i32',
     matches(entry, TlbField.writeTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {

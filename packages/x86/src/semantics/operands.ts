@@ -2,7 +2,7 @@ import { InternalError } from '@minusone/core';
 import { add, and, extendS, extendU, i32, i64, ne, signExtend, simd, wrap } from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
 import type { ResolvedOperand } from '../decode/operands.ts';
-import { Segment, segmentOffset, State } from '../state/layout.ts';
+import { Segment, State, segmentOffset } from '../state/layout.ts';
 import type { Operand, Value } from './emit.ts';
 import type { EmitBase, RegisterPlace } from './emit-base.ts';
 import type { ClaimedPlace } from './memory-access.ts';

@@ -1,4 +1,23 @@
-import { add, and, eq, type Expr, extendU, type FunctionBuilder, i32, i64, ltU, mul, ne, or, select, shl, shrU, sub, wrap } from '@minusone/wasm';
+import {
+  add,
+  and,
+  type Expr,
+  eq,
+  extendU,
+  type FunctionBuilder,
+  i32,
+  i64,
+  type Local,
+  ltU,
+  mul,
+  ne,
+  or,
+  select,
+  shl,
+  shrU,
+  sub,
+  wrap,
+} from '@minusone/wasm';
 import { TLB_ENTRIES, TlbField } from '../engine/memory/tlb-layout.ts';
 import { State } from '../state/layout.ts';
 import { loadAt, storeTo } from './state-access.ts';
@@ -26,7 +45,7 @@ function atMost(f: FunctionBuilder, a: Expr, b: Expr): Expr {
 
 /** (cpu, source, destination: linear; items; log2 of an item's bytes) -> items moved. */
 export const bulkMove: Subroutine = subroutine('bulkMove', { params: ['i32', 'i64', 'i64', 'i64', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, source, destination, items, shift] = f.params as readonly [Expr, Expr, Expr, Expr, Expr];
+  const [cpu, source, destination, items, shift] = f.params as unknown as readonly [Local, Local, Local, Local, Local];
   const from = tlbEntry(f, cpu, source);
   const to = tlbEntry(f, cpu, destination);
   const missing = or(ne(loadAt(from, TlbField.readTag, 8), pageOf(source)), ne(loadAt(to, TlbField.writeTag, 8), pageOf(destination)));
@@ -45,7 +64,7 @@ export const bulkMove: Subroutine = subroutine('bulkMove', { params: ['i32', 'i6
 
 /** (cpu, destination: linear; items; log2 of an item's bytes; RAX) -> items stored. */
 export const bulkFill: Subroutine = subroutine('bulkFill', { params: ['i32', 'i64', 'i64', 'i32', 'i64'], results: ['i32'] }, (f) => {
-  const [cpu, destination, items, shift, value] = f.params as readonly [Expr, Expr, Expr, Expr, Expr];
+  const [cpu, destination, items, shift, value] = f.params as unknown as readonly [Local, Local, Local, Local, Local];
   const to = tlbEntry(f, cpu, destination);
   f.if(ne(loadAt(to, TlbField.writeTag, 8), pageOf(destination)), () => f.return(i32(0)));
   const count = wrap(atMost(f, items, itemsInPage(destination, shift)));

@@ -16,7 +16,9 @@ const place = (index: number): RegisterPlace => ({ slot: -1, offset: State.gpr +
  */
 export function emitString(e: EmitBase, body: () => void, bulk: 'move' | 'fill' | undefined): void {
   const { f, insn, addressBytes } = e;
-  const strings = e.operands.filter((operand): operand is MemoryOperand => operand instanceof MemoryOperand && operand.string !== undefined);
+  const strings = e.operands.filter(
+    (operand): operand is MemoryOperand => operand instanceof MemoryOperand && operand.string !== undefined,
+  );
   const size = strings[0]?.bytes ?? insn.operandBytes;
   const wide = addressBytes === 8;
   const number = (n: number): Value => (wide ? i64(n) : i32(n));

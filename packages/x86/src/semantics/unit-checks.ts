@@ -10,7 +10,9 @@ import { loadAt, storeTo } from './state-access.ts';
 const FSW_ES = 1 << 7;
 /** The x87 control instructions, which leave the pointers to the last instruction alone (SDM Vol. 1, 8.1.8; 8.3.11 "x87 FPU Control Instructions"). */
 const CONTROL = new Set(
-  'FINIT FNINIT FCLEX FNCLEX FLDCW FSTCW FNSTCW FSTSW FNSTSW FSTENV FNSTENV FLDENV FSAVE FNSAVE FRSTOR FWAIT WAIT FXSAVE FXRSTOR FXSAVE64 FXRSTOR64'.split(' '),
+  'FINIT FNINIT FCLEX FNCLEX FLDCW FSTCW FNSTCW FSTSW FNSTSW FSTENV FNSTENV FLDENV FSAVE FNSAVE FRSTOR FWAIT WAIT FXSAVE FXRSTOR FXSAVE64 FXRSTOR64'.split(
+    ' ',
+  ),
 );
 
 /** The exception that an instruction's unit raises in a mode, whatever the operands; undefined where it is usable (SDM Vol. 3A, Table 2-2 and 14.1). */

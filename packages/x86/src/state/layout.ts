@@ -129,12 +129,20 @@ export const State = {
   faultError: field('faultError', 4) as number,
   faultHasError: field('faultHasError', 4) as number,
   faultAddress: field('faultAddress', 8) as number,
-  /** Nonzero: something happened in a slow path that the run loop must see after this instruction. */
+  /** Nonzero: something happened in a slow path that must be seen after this instruction: see `Leave`. */
   leave: field('leave', 4) as number,
   /** Iterations of a repeated string instruction that may run before the run loop looks again. */
   repeatLimit: field('repeatLimit', 4) as number,
   /** Results of slow paths and subroutines that return more than one value. */
   scratch: field('scratch', 16, 8) as number,
+} as const;
+
+/** Bits of `State.leave`. */
+export const Leave = {
+  /** The CPU's run loop must look: a device was accessed, an event is pending. */
+  EVENT: 1,
+  /** The engine must look: code that may be running was changed. */
+  CODE: 2,
 } as const;
 
 /** Every field, in order: for snapshots, tests and the documentation. */

@@ -1,4 +1,4 @@
-import { add, and, eqz, extendU, type FunctionBuilder, i32, i64, ltS, ne, or, select, shl, sub, wrap } from '@minusone/wasm';
+import { add, eqz, extendU, type FunctionBuilder, i32, or, select, shl } from '@minusone/wasm';
 import type { Insn } from '../../decode/insn.ts';
 import type { ResolvedOperand } from '../../decode/operands.ts';
 import type { Value } from '../../semantics/emit.ts';
@@ -10,11 +10,8 @@ import { type AccessBytes, asType, loadAt, loadSignedAt, storeTo } from '../../s
 import { State } from '../../state/layout.ts';
 import type { Mode } from '../../state/mode.ts';
 import { CodeExit } from '../exit.ts';
-import { JUMP_ENTRIES, JumpField } from '../memory/tlb-layout.ts';
+import { enterBlock, exitAt, HANDLER_TYPE, instructionPointer, lookUp } from './dispatch.ts';
 import { RECORD_BYTES, RecordField } from './record.ts';
-
-/** The type of handlers: (record, CPU) -> CodeExit. */
-export const HANDLER_TYPE = { params: ['i32', 'i32'], results: ['i32'] } as const;
 
 /**
  * Projection 1: an instruction's semantics as a handler whose operands are read from a decoded record. Handlers go on to the next record, or to a record that a jump
@@ -26,7 +23,8 @@ export class HandlerEmit extends EmitBase {
   readonly flags: FlagsInState;
   /** Addresses of the register operands in the state, by slot. */
   readonly #registers: (Value | undefined)[];
-  #ended = false;
+  /** Control has been transferred: nothing more can be emitted. */
+  ended = false;
   #leavesAfter = false;
 
   constructor(insn: Insn, resolved: readonly ResolvedOperand[], mode: Mode, f: FunctionBuilder, runtime: Runtime) {
@@ -78,7 +76,9 @@ export class HandlerEmit extends EmitBase {
   immediate(which: 0 | 1, bytes: number): Value {
     const { f, record } = this;
     if (which === 0) return f.let(loadAt(record, RecordField.immediate, bytes as AccessBytes));
-    return f.let(bytes === 8 ? loadSignedAt(record, RecordField.immediate2, 4) : loadAt(record, RecordField.immediate2, bytes as AccessBytes));
+    return f.let(
+      bytes === 8 ? loadSignedAt(record, RecordField.immediate2, 4) : loadAt(record, RecordField.immediate2, bytes as AccessBytes),
+    );
   }
   opcodeForFpu(): Value {
     return loadAt(this.record, RecordField.immediate2, 4);
@@ -86,11 +86,8 @@ export class HandlerEmit extends EmitBase {
 
   // Instruction pointers
 
-  /** An instruction pointer in the width of the code. */
   #ip(field: number): Value {
-    const offset = loadAt(this.record, field, 2);
-    if (this.mode.codeBits === 64) return add(loadAt(this.cpu, State.ripBase, 8), extendU(offset));
-    return extendU(add(loadAt(this.cpu, State.ripBase, 4), offset));
+    return instructionPointer(this.record, this.cpu, field, this.mode.codeBits === 64);
   }
   thisIp(): Value {
     return this.f.let(this.#ip(RecordField.offset));
@@ -106,9 +103,8 @@ export class HandlerEmit extends EmitBase {
 
   // Control
 
-  #exit(code: number, record: Value = this.record): void {
-    storeTo(this.f, this.cpu, State.exitRecord, 4, record);
-    this.f.return(i32(code));
+  #exit(code: number): void {
+    exitAt(this.f, this.cpu, code, this.record);
   }
   leaveForFault(): void {
     this.#exit(CodeExit.FAULT);
@@ -118,7 +114,7 @@ export class HandlerEmit extends EmitBase {
   }
   exitToSystem(): void {
     this.#exit(CodeExit.SYSTEM);
-    this.#ended = true;
+    this.ended = true;
   }
   endBlock(): void {
     this.#leavesAfter = true;
@@ -132,10 +128,10 @@ export class HandlerEmit extends EmitBase {
     this.#leaveIfAsked(() => this.relativeTarget());
     if (this.#links) {
       const target = this.f.let(loadAt(this.record, RecordField.taken, 4));
-      this.f.if(target, () => this.enterBlock(target));
+      this.f.if(target, () => enterBlock(this.f, this.cpu, target));
     }
-    this.lookUp(this.relativeTarget(), this.record);
-    this.#ended = true;
+    lookUp(this.f, this.cpu, this.relativeTarget(), this.record);
+    this.ended = true;
   }
   branch(condition: Value): void {
     const { f, record } = this;
@@ -143,16 +139,16 @@ export class HandlerEmit extends EmitBase {
     this.#leaveIfAsked(() => select(notTaken, this.nextIp, this.relativeTarget()));
     if (this.#links) {
       const target = f.let(loadAt(add(record, shl(notTaken, i32(2))), RecordField.taken, 4));
-      f.if(target, () => this.enterBlock(target));
+      f.if(target, () => enterBlock(this.f, this.cpu, target));
     }
-    this.lookUp(f.let(select(notTaken, this.nextIp, this.relativeTarget())), or(record, notTaken));
-    this.#ended = true;
+    lookUp(this.f, this.cpu, f.let(select(notTaken, this.nextIp, this.relativeTarget())), or(record, notTaken));
+    this.ended = true;
   }
   jumpTo(target: Value): void {
     const full = this.f.let(extendU(this.truncatedTarget(target)));
     this.#leaveIfAsked(() => full);
-    this.lookUp(full, i32(0));
-    this.#ended = true;
+    lookUp(this.f, this.cpu, full, i32(0));
+    this.ended = true;
   }
   /** After an access that a slow path may have made: leave if it asks for it, going on at `target`. */
   #leaveIfAsked(target: () => Value): void {
@@ -164,29 +160,9 @@ export class HandlerEmit extends EmitBase {
     });
   }
 
-  /** Goes to the first record of a block of this page, if the budget covers the block. */
-  enterBlock(target: Value): void {
-    const { f, cpu } = this;
-    const budget = f.let(sub(loadAt(cpu, State.budget, 4), loadAt(target, RecordField.count, 2)));
-    f.if(ltS(budget, i32(0)), () => this.#exit(CodeExit.BUDGET, target));
-    storeTo(f, cpu, State.budget, 4, budget);
-    f.returnCallIndirect(HANDLER_TYPE, loadAt(target, RecordField.handler, 4), target, cpu);
-  }
-  /** Goes to an address (i64) through the jump cache; `link` is the record (and which of its links) that could lead there directly. */
-  lookUp(target: Value, link: Value): void {
-    const { f, cpu } = this;
-    const entry = f.let(add(loadAt(cpu, State.jumpCache, 4), and(shl(wrap(target), i32(4)), i32((JUMP_ENTRIES - 1) << 4))));
-    f.if(ne(loadAt(entry, JumpField.rip, 8), target), () => {
-      storeTo(f, cpu, State.rip, 8, target);
-      this.#exit(CodeExit.NEXT, link);
-    });
-    const block = f.let(loadAt(entry, JumpField.record, 4));
-    storeTo(f, cpu, State.ripBase, 8, sub(target, extendU(loadAt(block, RecordField.offset, 2))));
-    this.enterBlock(block);
-  }
   /** What follows the effect of an instruction that does not transfer control. */
   finish(): void {
-    if (this.#ended) return;
+    if (this.ended) return;
     const { f, cpu, record } = this;
     if (this.#leavesAfter) {
       this.#exit(CodeExit.LEAVE);

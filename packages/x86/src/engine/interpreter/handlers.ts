@@ -1,17 +1,16 @@
-import type { FunctionRef, ModuleBuilder } from '@minusone/wasm';
-import { i32, wrap } from '@minusone/wasm';
+import { type Expr, type FunctionBuilder, type FunctionRef, i32, type Local, type ModuleBuilder, or } from '@minusone/wasm';
 import type { Insn } from '../../decode/insn.ts';
 import { resolveOperands } from '../../decode/resolve-operands.ts';
 import { readFlags } from '../../semantics/flags-in-state.ts';
 import type { Runtime } from '../../semantics/runtime.ts';
-import { loadAt, storeTo } from '../../semantics/state-access.ts';
+import { loadAt } from '../../semantics/state-access.ts';
 import type { Subroutine } from '../../semantics/subroutine.ts';
 import { emitUnitChecks, emitUnitEffects, unitFault } from '../../semantics/unit-checks.ts';
-import { State } from '../../state/layout.ts';
 import type { Mode } from '../../state/mode.ts';
 import { CodeExit } from '../exit.ts';
 import type { GeneratedCode } from '../generated-code.ts';
-import { HANDLER_TYPE, HandlerEmit } from './handler-emit.ts';
+import { enterBlock, exitAt, HANDLER_TYPE, instructionPointer, lookUp } from './dispatch.ts';
+import { HandlerEmit } from './handler-emit.ts';
 import { RecordField } from './record.ts';
 import { TrackedMode } from './tracked-mode.ts';
 
@@ -29,17 +28,12 @@ export interface WantedHandler {
   readonly key: number;
 }
 
-/** Handlers that stand for no row. */
-export interface PseudoHandlers {
-  /** Goes on with the next record of the page (link `follow`), or looks for it. */
-  readonly follow: number;
-  /** The block was dropped. */
-  readonly stale: number;
-  /** Raises the exception whose vector is the first immediate, with the second as error code. */
-  readonly raise: number;
-  /** A system row without a unit to check. */
-  readonly system: number;
-}
+/**
+ * Handlers that stand for no row. `follow`: goes on with the next record of the page (its link), or looks for it; 64-bit code and other. `stop`: back to the engine. `stale`: the
+ * block was dropped. `raise`: raises the exception whose vector is the first immediate, with the second as error code. `system`: a system row without a unit to check.
+ */
+const PSEUDO_HANDLERS = ['follow64', 'follow32', 'stop', 'stale', 'raise', 'system'] as const;
+export type PseudoHandlers = Readonly<Record<(typeof PSEUDO_HANDLERS)[number], number>>;
 
 /**
  * The interpreter's handlers, generated when first needed and shared by all instructions that need the same code: same form, sizes, addressing, and mode as far
@@ -57,8 +51,8 @@ export class Handlers {
 
   constructor(code: GeneratedCode) {
     this.#code = code;
-    const first = code.allocateSlots(4);
-    this.pseudo = { follow: first, stale: first + 1, raise: first + 2, system: first + 3 };
+    const first = code.allocateSlots(PSEUDO_HANDLERS.length);
+    this.pseudo = Object.fromEntries(PSEUDO_HANDLERS.map((name, n) => [name, first + n])) as PseudoHandlers;
     const instance = code.build(new Set(), (module, runtime) => definePseudoHandlers(module, runtime, first));
     this.enter = instance.exports.enter as (record: number, cpu: number) => number;
   }
@@ -125,8 +119,8 @@ export function handlerKey(insn: Insn): number {
   const memory = form.hasModrm && !insn.isRegisterForm;
   const addressing = memory ? 1 + (insn.base >= 0 ? 1 : 0) + (insn.index >= 0 ? 2 : 0) + (insn.ripRelative ? 4 : 0) : 0;
   const bits =
-    (insn.operandBytes >> 1 >> (insn.operandBytes >> 3)) |
-    ((insn.addressBytes >> 1 >> (insn.addressBytes >> 3)) << 2) |
+    (31 - Math.clz32(insn.operandBytes)) |
+    ((31 - Math.clz32(insn.addressBytes)) << 2) |
     (addressing << 4) |
     (insn.segment << 8) |
     ((insn.rep === 0 ? 0 : insn.rep & 3) << 11) |
@@ -156,27 +150,36 @@ function emitHandler(e: HandlerEmit): void {
 }
 
 function definePseudoHandlers(module: ModuleBuilder, runtime: Runtime, first: number): void {
-  const leave = (name: string, code: number): FunctionRef =>
-    module.function(name, HANDLER_TYPE, (f) => {
-      const [record, cpu] = f.params as readonly [(typeof f.params)[number], (typeof f.params)[number]];
-      storeTo(f, cpu, State.exitRecord, 4, record);
-      f.return(i32(code));
+  const handler = (name: string, body: (f: FunctionBuilder, record: Expr, cpu: Expr) => void): FunctionRef =>
+    module.function(name, HANDLER_TYPE, (f) => body(f, f.params[0] as Expr, f.params[1] as Expr));
+  const follow = (wide: boolean): FunctionRef =>
+    handler(`follow${wide ? '64' : '32'}`, (f, record, cpu) => {
+      const target = f.let(loadAt(record, RecordField.follow, 4));
+      f.if(target, () => enterBlock(f, cpu, target));
+      lookUp(f, cpu, f.let(instructionPointer(record, cpu, RecordField.offset, wide)), or(record, i32(1)));
     });
-  const follow = leave('follow', CodeExit.FOLLOW);
-  const stale = leave('stale', CodeExit.STALE);
-  const raise = module.function('raise', HANDLER_TYPE, (f) => {
-    const [record, cpu] = f.params as readonly [(typeof f.params)[number], (typeof f.params)[number]];
-    f.callVoid(runtime.slow.raise, cpu, wrap(loadAt(record, RecordField.immediate, 8)), loadAt(record, RecordField.immediate2, 4));
-    storeTo(f, cpu, State.exitRecord, 4, record);
-    f.return(i32(CodeExit.FAULT));
+  const leave = (name: string, code: number): FunctionRef => handler(name, (f, record, cpu) => exitAt(f, cpu, code, record));
+  const raise = handler('raise', (f, record, cpu) => {
+    f.callVoid(runtime.slow.raise, cpu, loadAt(record, RecordField.immediate, 4), loadAt(record, RecordField.immediate2, 4));
+    exitAt(f, cpu, CodeExit.FAULT, record);
   });
-  const system = leave('system', CodeExit.SYSTEM);
-  module.elements(first, [follow, stale, raise, system]);
+  const pseudo: Record<keyof PseudoHandlers, FunctionRef> = {
+    follow64: follow(true),
+    follow32: follow(false),
+    stop: leave('stop', CodeExit.STOP),
+    stale: leave('stale', CodeExit.STALE),
+    raise,
+    system: leave('system', CodeExit.SYSTEM),
+  };
+  module.elements(
+    first,
+    PSEUDO_HANDLERS.map((name) => pseudo[name]),
+  );
   module.function(
     'enter',
     HANDLER_TYPE,
     (f) => {
-      const [record, cpu] = f.params as readonly [(typeof f.params)[number], (typeof f.params)[number]];
+      const [record, cpu] = f.params as unknown as readonly [Local, Local];
       f.returnCallIndirect(HANDLER_TYPE, loadAt(record, RecordField.handler, 4), record, cpu);
     },
     { export: true },

@@ -1,0 +1,374 @@
+import { Vector } from '../cpu/fault.ts';
+import type { Insn } from '../decode/insn.ts';
+import { Leave, Segment, State, segmentOffset } from '../state/layout.ts';
+import { type Mode, modeOf } from '../state/mode.ts';
+import { Registers } from '../state/registers.ts';
+import type { Engine, EngineHost, EngineStatistics, LinearAccess } from './engine.ts';
+import { CodeExit, Exit } from './exit.ts';
+import type { CodeSpace, CodeUser } from './interpreter/code-space.ts';
+import { RECORD_BYTES, RecordField } from './interpreter/record.ts';
+import { EngineLinearAccess } from './memory/engine-linear-access.ts';
+import { LinearMemory } from './memory/linear-memory.ts';
+import { JUMP_ENTRIES, JUMP_ENTRY_BYTES, JumpField } from './memory/tlb-layout.ts';
+
+/** Iterations of a REP between two looks of the run loop. */
+const REPEAT_LIMIT = 4096;
+const EFLAGS_TF = 1 << 8;
+/** What finding the next block yields besides a record. */
+const FAULTED = 0;
+const ALONE = -1;
+
+/** Runs one CPU's instructions: finds blocks, enters compiled code, and puts RIP and the budget right whenever it comes back. */
+export class CpuEngine implements Engine, CodeUser {
+  readonly linear: LinearAccess;
+  readonly memory: LinearMemory;
+  /** Called before each instruction, if set; all are then run one by one. */
+  trace: ((insn: Insn, registers: Registers) => void) | undefined;
+  readonly #space: CodeSpace;
+  readonly #state: number;
+  readonly #registers: Registers;
+  readonly #i32: Int32Array;
+  readonly #u16: Uint16Array;
+  /** Two records for an instruction that is run alone. */
+  readonly #single: number;
+  readonly #bytes = new Uint8Array(15);
+  #insn: Insn | undefined;
+  #mode: Mode = modeOf(0);
+  /** The record whose link may lead to the next block (bit 0: its `follow` link), and the linear page it stands in. */
+  #link = 0;
+  #linkPageLow = 0;
+  #linkPageHigh = 0;
+  #instructions = 0;
+
+  constructor(space: CodeSpace, host: EngineHost) {
+    this.#space = space;
+    this.#state = host.state;
+    this.#registers = new Registers(space.memory, host.state);
+    this.#i32 = space.memory.i32;
+    this.#u16 = space.memory.u16;
+    this.memory = new LinearMemory(space.memory, host);
+    this.#single = space.memory.allocate(2 * RECORD_BYTES, 16);
+    this.linear = new EngineLinearAccess(space.memory, this.memory, this.#registers);
+    space.slow.add(host.state, this.memory);
+    space.addUser(this);
+    this.modeChanged();
+  }
+
+  // Engine
+
+  execute(): Exit {
+    const { trace } = this;
+    const before = this.#budget;
+    const exit = trace === undefined ? this.#run() : this.#runTraced();
+    this.#instructions += before - this.#budget;
+    return exit;
+  }
+  executeOne(): Exit {
+    const before = this.#budget;
+    const exit = this.#runAlone();
+    this.#instructions += before - this.#budget;
+    this.#link = 0;
+    return this.#takeLeave(exit);
+  }
+  currentInsn(): Insn {
+    return this.#insn as Insn;
+  }
+  modeChanged(): void {
+    this.#mode = modeOf(this.#registers.get32(State.mode));
+    this.memory.select();
+    this.#checkJumpStamp();
+  }
+  addressSpaceChanged(keepGlobal: boolean): void {
+    this.memory.select();
+    this.memory.flushSpace(keepGlobal);
+    this.#checkJumpStamp();
+  }
+  flushAll(): void {
+    this.memory.tlb.clear();
+    this.memory.select();
+    this.#checkJumpStamp();
+  }
+  invalidatePage(linearLow: number, _linearHigh: number): void {
+    this.memory.tlb.clearPage(linearLow);
+  }
+  get statistics(): EngineStatistics {
+    return {
+      instructions: this.#instructions,
+      instructionsInRegions: 0,
+      blocksDecoded: this.#space.blocksDecoded,
+      handlers: this.#space.handlers.count,
+      regionsCompiled: 0,
+      tlbMisses: this.memory.misses,
+    };
+  }
+
+  // CodeUser
+
+  codeDropped(): void {
+    this.#setField(State.leave, this.#field(State.leave) | Leave.CODE);
+  }
+  dropWriteTags(hostPage: number): void {
+    this.memory.tlb.clearWriteTags(hostPage);
+  }
+  mappingChanged(): void {
+    this.memory.tlb.clear();
+  }
+  recordsFlushed(): void {
+    this.memory.tlb.clearJumps();
+    this.#link = 0;
+  }
+
+  // Running
+
+  #field(offset: number): number {
+    return this.#i32[(this.#state + offset) >>> 2] as number;
+  }
+  #setField(offset: number, value: number): void {
+    this.#i32[(this.#state + offset) >>> 2] = value;
+  }
+  get #budget(): number {
+    return this.#field(State.budget);
+  }
+
+  #run(): Exit {
+    const { enter } = this.#space.handlers;
+    this.#setField(State.repeatLimit, REPEAT_LIMIT);
+    this.#link = 0;
+    for (;;) {
+      const record = this.#findBlock();
+      if (record === FAULTED) return Exit.FAULT;
+      const budget = this.#budget;
+      const count = record === ALONE ? 1 : this.#count(record);
+      if (budget < count || record === ALONE) {
+        if (budget <= 0) return Exit.BUDGET;
+        const exit = this.#takeLeave(this.#runAlone());
+        this.#setField(State.repeatLimit, REPEAT_LIMIT);
+        this.#link = 0;
+        if (exit !== Exit.NEXT) return exit;
+        continue;
+      }
+      this.#setField(State.budget, budget - count);
+      const exit = this.#settle(enter(record, this.#state));
+      if (exit !== Exit.NEXT) return this.#takeLeave(exit);
+      if (this.#field(State.leave) !== 0 && this.#takeLeave(exit) === Exit.LEAVE) return Exit.LEAVE;
+    }
+  }
+  #runTraced(): Exit {
+    while (this.#budget > 0) {
+      const exit = this.#takeLeave(this.#runAlone());
+      if (exit !== Exit.NEXT) return exit;
+    }
+    return Exit.BUDGET;
+  }
+
+  #count(record: number): number {
+    return this.#u16[(record + RecordField.count) >>> 1] as number;
+  }
+  #giveBack(instructions: number): void {
+    this.#setField(State.budget, this.#budget + instructions);
+  }
+
+  /** Puts RIP and the budget right after compiled code came back, and translates the reason. NEXT: go on. */
+  #settle(code: number): Exit {
+    const record = this.#field(State.exitRecord);
+    switch (code) {
+      case CodeExit.NEXT:
+        this.#noteLink(record);
+        return Exit.NEXT;
+      case CodeExit.BUDGET:
+      case CodeExit.STOP:
+        this.#goTo(record, RecordField.offset);
+        return Exit.NEXT;
+      case CodeExit.SYSTEM:
+        this.#goTo(record, RecordField.offset);
+        this.#giveBack(this.#count(record) - 1);
+        if (this.#space.isBlockRecord(record)) this.#insn = this.#space.systemInsn(record);
+        return Exit.SYSTEM;
+      case CodeExit.FAULT:
+        this.#goTo(record, RecordField.offset);
+        this.#giveBack(this.#count(record));
+        return Exit.FAULT;
+      case CodeExit.LEAVE:
+        this.#goTo(record, RecordField.next);
+        this.#giveBack(this.#count(record) - 1);
+        return Exit.LEAVE;
+      case CodeExit.LEAVE_AT_RIP:
+        return Exit.LEAVE;
+      default: // REPEAT, STALE
+        this.#goTo(record, RecordField.offset);
+        this.#giveBack(this.#count(record));
+        return Exit.NEXT;
+    }
+  }
+
+  /** Sets RIP to the page offset that a record holds. */
+  #goTo(record: number, field: number): void {
+    const offset = this.#u16[(record + field) >>> 1] as number;
+    const low = this.#field(State.ripBase);
+    const sum = (low + offset) | 0;
+    const carry = sum >>> 0 < low >>> 0 ? 1 : 0;
+    this.#setField(State.rip, sum);
+    this.#setField(State.rip + 4, this.#mode.codeBits === 64 ? (this.#field(State.ripBase + 4) + carry) | 0 : 0);
+  }
+
+  /** Consumes `State.leave`: LEAVE if the CPU must look. An explicit LEAVE of an instruction stays one, but for changed code alone. */
+  #takeLeave(exit: Exit): Exit {
+    const leave = this.#field(State.leave);
+    if (leave === 0) return exit;
+    if (exit !== Exit.NEXT && exit !== Exit.LEAVE) return exit;
+    this.#setField(State.leave, 0);
+    if ((leave & Leave.EVENT) !== 0) return Exit.LEAVE;
+    return exit === Exit.LEAVE ? Exit.NEXT : exit;
+  }
+
+  // Finding blocks
+
+  /** Notes that a link of `record` may lead to where RIP is now. */
+  #noteLink(record: number): void {
+    this.#link = this.#space.isBlockRecord(record) ? record : 0;
+    if (this.#link === 0) return;
+    const offset = this.#u16[((record & ~1) + RecordField.offset) >>> 1] as number;
+    const base = this.#field(State.ripBase);
+    const low = (base + (offset & 0xfff)) | 0;
+    const carry = low >>> 0 < base >>> 0 ? 1 : 0;
+    this.#linkPageLow = low & ~0xfff;
+    this.#linkPageHigh = this.#mode.codeBits === 64 ? (this.#field(State.ripBase + 4) + carry) | 0 : 0;
+  }
+
+  /** The record to enter at RIP; ALONE: an instruction that must be run by itself; FAULTED: fetching it faults, as is noted. */
+  #findBlock(): number {
+    const mode = this.#mode;
+    const low = this.#field(State.rip);
+    const high = this.#field(State.rip + 4);
+    let linearLow = low;
+    let linearHigh = high;
+    if (mode.codeBits === 64) {
+      if (!this.memory.isCanonical(high)) return this.#fetchFault(Vector.GP);
+    } else {
+      linearLow = (low + this.#field(segmentOffset(Segment.CS, 'base'))) | 0;
+      linearHigh = 0;
+      if (!mode.flatCode && low >>> 0 > this.#limit) return this.#fetchFault(Vector.GP);
+    }
+    const page = this.memory.locateCode(linearLow, linearHigh);
+    if (page < 0) return page === -2 ? FAULTED : ALONE;
+    const offset = linearLow & 0xfff;
+    const block = this.#space.blockAt(page, offset, mode.word);
+    if (block === undefined) return ALONE;
+    if (!mode.flatCode && (low >>> 0) + (block.end - block.start) - 1 > this.#limit) return ALONE;
+    const { record } = block;
+    this.#setRipBase(low, high, offset);
+    const { current } = this.memory.tlb;
+    const entry = (current.jumpCache + (low & (JUMP_ENTRIES - 1)) * JUMP_ENTRY_BYTES) >>> 2;
+    this.#i32[entry] = low;
+    this.#i32[entry + 1] = high;
+    this.#i32[entry + JumpField.record / 4] = record;
+    current.hasJumps = true;
+    if (this.#link !== 0) {
+      if (mode.flatCode && this.#linkPageLow === (linearLow & ~0xfff) && this.#linkPageHigh === linearHigh) {
+        const field = (this.#link & 1) === 0 ? RecordField.taken : RecordField.follow;
+        this.#i32[((this.#link & ~1) + field) >>> 2] = record;
+      }
+      this.#link = 0;
+    }
+    return record;
+  }
+  get #limit(): number {
+    return this.#field(segmentOffset(Segment.CS, 'limit')) >>> 0;
+  }
+  #fetchFault(vector: number): number {
+    this.memory.fault(vector, 0);
+    return FAULTED;
+  }
+  #setRipBase(low: number, high: number, offset: number): void {
+    const base = (low - offset) | 0;
+    this.#setField(State.ripBase, base);
+    this.#setField(State.ripBase + 4, (high - (low >>> 0 < offset ? 1 : 0)) | 0);
+  }
+  /** The jump cache holds for one mode, CS base and CS limit: under others it is emptied. */
+  #checkJumpStamp(): void {
+    const { current } = this.memory.tlb;
+    const mode = this.#mode;
+    const base = mode.flatCode ? 0 : this.#field(segmentOffset(Segment.CS, 'base'));
+    const limit = mode.flatCode ? -1 : this.#field(segmentOffset(Segment.CS, 'limit'));
+    if (current.jumpMode === mode.word && current.jumpBase === base && current.jumpLimit === limit) return;
+    current.clearJumps();
+    current.jumpMode = mode.word;
+    current.jumpBase = base;
+    current.jumpLimit = limit;
+  }
+
+  // One instruction
+
+  /** Runs the instruction at RIP by itself. NEXT when it is through (or a REP has done a part). */
+  #runAlone(): Exit {
+    const mode = this.#mode;
+    const low = this.#field(State.rip);
+    const high = this.#field(State.rip + 4);
+    const linearLow = mode.codeBits === 64 ? low : (low + this.#field(segmentOffset(Segment.CS, 'base'))) | 0;
+    const linearHigh = mode.codeBits === 64 ? high : 0;
+    if (mode.codeBits === 64 && !this.memory.isCanonical(high)) {
+      this.#fetchFault(Vector.GP);
+      return Exit.FAULT;
+    }
+    const insn = this.#fetch(low, linearLow, linearHigh);
+    if (insn === undefined) return Exit.FAULT;
+    this.#insn = insn;
+    this.trace?.(insn, this.#registers);
+    const offset = linearLow & 0xfff;
+    const record = this.#single;
+    this.#space.writeSingle(record, insn, mode, offset);
+    this.#space.writePseudo(record + RECORD_BYTES, this.#space.handlers.pseudo.stop, offset + insn.length);
+    this.#setRipBase(low, high, offset);
+    const budget = this.#budget;
+    const isStepping = (this.#field(State.eflags) & EFLAGS_TF) !== 0;
+    this.#setField(State.repeatLimit, isStepping ? 1 : REPEAT_LIMIT);
+    // With no budget left, a jump into a block comes back at once.
+    this.#setField(State.budget, 0);
+    const code = this.#space.handlers.enter(record, this.#state);
+    const exit = this.#settle(code);
+    this.#link = 0;
+    const isUndone = exit === Exit.FAULT || code === CodeExit.REPEAT;
+    this.#setField(State.budget, isUndone ? budget : budget - 1);
+    return exit;
+  }
+
+  /** Fetches and decodes the instruction at a linear address, across pages if need be; undefined: a fault is noted. */
+  #fetch(ip: number, low: number, high: number): Insn | undefined {
+    const mode = this.#mode;
+    // Bytes up to the end of the segment.
+    const within = mode.flatCode ? 15 : Math.min(15, this.#limit - (ip >>> 0) + 1);
+    if (within <= 0) {
+      this.#fetchFault(Vector.GP);
+      return undefined;
+    }
+    const first = Math.min(within, 4096 - (low & 0xfff));
+    if (!this.#fetchBytes(low, high, first, 0)) return undefined;
+    let insn = this.#space.decoder.decode(this.#bytes, 0, first, mode.codeBits);
+    if (insn === 'truncated' && first < within) {
+      const next = (low + first) | 0;
+      const nextHigh = next === 0 && mode.codeBits === 64 ? (high + 1) | 0 : high;
+      if (mode.codeBits === 64 && !this.memory.isCanonical(nextHigh)) {
+        this.#fetchFault(Vector.GP);
+        return undefined;
+      }
+      if (!this.#fetchBytes(next, nextHigh, within - first, first)) return undefined;
+      insn = this.#space.decoder.decode(this.#bytes, 0, within, mode.codeBits);
+    }
+    if (typeof insn !== 'string') return insn;
+    if (insn === 'undefined') this.memory.fault(Vector.UD, -1);
+    else this.memory.fault(Vector.GP, 0);
+    return undefined;
+  }
+  #fetchBytes(low: number, high: number, count: number, to: number): boolean {
+    const page = this.memory.locateCode(low, high);
+    if (page === -2) return false;
+    if (page >= 0) {
+      const at = page + (low & 0xfff);
+      this.#bytes.set(this.#space.memory.u8.subarray(at, at + count), to);
+      return true;
+    }
+    const { gpa } = this.memory;
+    for (let n = 0; n < count; n++) this.#bytes[to + n] = this.memory.readPhysical8(gpa + n);
+    return true;
+  }
+}
