@@ -219,12 +219,12 @@ test.each(rows)('$name: random accesses do no harm, and a restored copy continue
       expect(copy.save()).toEqual(saved);
 
       events.length = 0;
-      const levels = otherEvents.splice(0); // restoring drives the lines
+      otherEvents.length = 0; // restoring drives the lines
       for (const operation of after) {
         perform(operation, original, clock, (event) => events.push(event));
         perform(operation, copy, otherClock, (event) => otherEvents.push(event));
       }
-      expect({ events: otherEvents, levels }).toEqual({ events, levels });
+      expect(otherEvents).toEqual(events);
     }),
     { numRuns: 60 },
   );

@@ -25,4 +25,4 @@ export type { PitCounterState } from './time/pit-counter.ts';
 export { RtcField } from './time/rtc-calendar.ts';
 export { SystemControlPortB, type SystemControlPortBState } from './time/system-control-port-b.ts';
 export { PIT_RATE, PM_TIMER_RATE, RTC_RATE, TickRate } from './time/tick-rate.ts';
-export { UNCONNECTED } from './wire.ts';
+export { OutputLine, UNCONNECTED } from './wire.ts';

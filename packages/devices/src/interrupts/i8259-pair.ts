@@ -1,5 +1,6 @@
 import { type InterruptAcknowledge, type InterruptLine, InvalidArgumentError, type Snapshotable } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
+import { OutputLine } from '../wire.ts';
 import { type EdgeRequests, I8259, type I8259State } from './i8259.ts';
 
 const CASCADE = 2;
@@ -27,13 +28,13 @@ export class I8259Pair extends BytePortDevice implements InterruptAcknowledge, S
   static readonly SLAVE = 0xa0;
   static readonly ELCR = 0x4d0;
 
-  readonly #intr: InterruptLine;
+  readonly #intr: OutputLine;
   readonly #master: I8259;
   readonly #slave: I8259;
 
   constructor(options: I8259PairOptions) {
     super();
-    this.#intr = options.intr;
+    this.#intr = new OutputLine(options.intr);
     const edgeRequests = options.edgeRequests ?? 'held';
     this.#master = new I8259({ isMaster: true, elcrWritable: 0xf8, edgeRequests });
     this.#slave = new I8259({ isMaster: false, elcrWritable: 0xde, edgeRequests });
@@ -112,6 +113,7 @@ export class I8259Pair extends BytePortDevice implements InterruptAcknowledge, S
   restore(state: I8259PairState): void {
     this.#master.restore(state.master);
     this.#slave.restore(state.slave);
+    this.#intr.forget();
     this.#update();
   }
 }

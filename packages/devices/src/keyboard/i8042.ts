@@ -1,6 +1,6 @@
 import type { Clock, InterruptLine, PowerControl, Snapshotable, Timer } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
-import { rearm, UNCONNECTED } from '../wire.ts';
+import { OutputLine, rearm, UNCONNECTED } from '../wire.ts';
 import { Ps2Keyboard, type Ps2KeyboardState } from './ps2-keyboard.ts';
 import { Ps2Mouse, type Ps2MouseState } from './ps2-mouse.ts';
 import { translateToSet1 } from './scan-codes.ts';
@@ -97,8 +97,8 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
   readonly keyboard: Ps2Keyboard;
   readonly mouse: Ps2Mouse | undefined;
   readonly #clock: Clock;
-  readonly #keyboardIrq: InterruptLine;
-  readonly #mouseIrq: InterruptLine;
+  readonly #keyboardIrq: OutputLine;
+  readonly #mouseIrq: OutputLine;
   readonly #power: PowerControl;
   readonly #onA20: ((enabled: boolean) => void) | undefined;
   readonly #byte: Timer;
@@ -119,8 +119,8 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
   constructor(options: I8042Options) {
     super();
     this.#clock = options.clock;
-    this.#keyboardIrq = options.keyboardIrq;
-    this.#mouseIrq = options.mouseIrq ?? UNCONNECTED;
+    this.#keyboardIrq = new OutputLine(options.keyboardIrq);
+    this.#mouseIrq = new OutputLine(options.mouseIrq ?? UNCONNECTED);
     this.#power = options.power;
     this.#onA20 = options.onA20;
     this.#ram[0] = options.initialCommandByte ?? 0x61;
@@ -373,6 +373,8 @@ export class I8042 extends BytePortDevice implements Snapshotable<I8042State> {
     if (state.mouse !== undefined) this.mouse?.restore(state.mouse);
     rearm(this.#byte, state.byteDeadlineNs);
     this.#a20 = state.a20;
+    this.#keyboardIrq.forget();
+    this.#mouseIrq.forget();
     this.#driveInterrupts();
   }
 }

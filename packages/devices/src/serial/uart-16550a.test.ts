@@ -219,3 +219,15 @@ test('the scratch register holds, and a wide access is one byte access per port'
   uart.writePort(0x3f8 + LCR, 2, 0x0b03);
   expect([inb(LCR), inb(MCR)]).toEqual([0x03, 0x0b]);
 });
+
+test('restore drives INTR to what the saved state says', () => {
+  const saved = make();
+  saved.outb(MCR, 0x08);
+  saved.outb(IER, 2);
+  const other = make();
+  other.uart.restore(structuredClone(saved.uart.save()));
+  expect([other.irq.level, other.inb(IIR)]).toEqual([true, 2]);
+  other.uart.restore(structuredClone(saved.uart.save()));
+  other.uart.restore(make().uart.save());
+  expect(other.irq.level).toBe(false);
+});

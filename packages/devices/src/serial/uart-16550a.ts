@@ -1,6 +1,6 @@
-import type { Clock, InterruptLine, Snapshotable, Timer } from '@minusone/core';
+import type { Clock, Snapshotable, Timer } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
-import { rearm } from '../wire.ts';
+import { OutputLine, rearm } from '../wire.ts';
 import type { ModemInputs, Uart16550AOptions, Uart16550AState } from './uart-16550a-interface.ts';
 import { FIFO_BYTES, UartFifo } from './uart-fifo.ts';
 import { Fcr, Ier, Iir, Lcr, Lsr, Mcr, Msr, UartRegister } from './uart-registers.ts';
@@ -28,7 +28,7 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
   static readonly PORTS = 8;
 
   readonly #clock: Clock;
-  readonly #irq: InterruptLine;
+  readonly #irq: OutputLine;
   readonly #options: Uart16550AOptions;
   readonly #timeout: Timer;
   readonly #shift: Timer;
@@ -52,7 +52,7 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
     super();
     this.#options = options;
     this.#clock = options.clock;
-    this.#irq = options.irq;
+    this.#irq = new OutputLine(options.irq);
     this.#timeout = options.clock.createTimer(() => {
       this.#timeoutPending = this.#fifosEnabled && this.#receiver.count > 0;
       this.#updateInterrupt();
@@ -389,6 +389,7 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
     this.#shifting = state.shifting;
     rearm(this.#timeout, state.timeoutDeadlineNs);
     rearm(this.#shift, state.shiftDeadlineNs);
+    this.#irq.forget();
     this.#updateInterrupt();
   }
 }

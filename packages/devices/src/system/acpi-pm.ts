@@ -1,6 +1,7 @@
 import type { AccessSize, Clock, InterruptLine, PowerControl, Snapshotable, Timer } from '@minusone/core';
 import type { SizedPortDevice } from '../port-device.ts';
 import { PM_TIMER_RATE } from '../time/tick-rate.ts';
+import { OutputLine } from '../wire.ts';
 
 /** PM1 status and enable (ACPI 6.5, 4.8.3.1 "PM1 Event Grouping"). */
 const Pm1Event = { TMR: 0x0001, GBL: 0x0020, PWRBTN: 0x0100, SLPBTN: 0x0200, RTC: 0x0400, WAK: 0x8000 } as const;
@@ -55,7 +56,7 @@ export class AcpiPm implements SizedPortDevice, Snapshotable<AcpiPmState> {
   readonly base: number;
   readonly #clock: Clock;
   readonly #power: PowerControl;
-  readonly #sci: InterruptLine;
+  readonly #sci: OutputLine;
   readonly #s5SleepType: number;
   readonly #timerBits: number;
   readonly #timer: Timer;
@@ -68,7 +69,7 @@ export class AcpiPm implements SizedPortDevice, Snapshotable<AcpiPmState> {
     this.base = options.base ?? AcpiPm.BASE;
     this.#clock = options.clock;
     this.#power = options.power;
-    this.#sci = options.sci;
+    this.#sci = new OutputLine(options.sci);
     this.#s5SleepType = options.s5SleepType ?? AcpiPm.S5_SLEEP_TYPE;
     this.#timerBits = options.timerBits ?? 32;
     this.#control = options.sciEnabled === false ? 0 : Pm1Control.SCI_EN;
@@ -163,6 +164,7 @@ export class AcpiPm implements SizedPortDevice, Snapshotable<AcpiPmState> {
     this.#enable = state.enable;
     this.#control = state.control;
     this.#toggles = state.toggles;
+    this.#sci.forget();
     this.#update();
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, InterruptLine, Snapshotable, Timer } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
+import { OutputLine } from '../wire.ts';
 import { addSeconds, type RtcFormat, secondsToAlarm, writeCalendar } from './rtc-calendar.ts';
 import { RTC_RATE } from './tick-rate.ts';
 
@@ -44,7 +45,7 @@ export class Mc146818 extends BytePortDevice implements Snapshotable<Mc146818Sta
   static readonly DATA = 0x71;
 
   readonly #clock: Clock;
-  readonly #irq: InterruptLine;
+  readonly #irq: OutputLine;
   readonly #onNmiMask: ((masked: boolean) => void) | undefined;
   readonly #updateTimer: Timer;
   readonly #periodicTimer: Timer;
@@ -62,7 +63,7 @@ export class Mc146818 extends BytePortDevice implements Snapshotable<Mc146818Sta
   constructor(options: Mc146818Options) {
     super();
     this.#clock = options.clock;
-    this.#irq = options.irq;
+    this.#irq = new OutputLine(options.irq);
     this.#onNmiMask = options.onNmiMask;
     this.#dividerStartNs = options.clock.nowNs();
     this.#updateTimer = options.clock.createTimer(() => this.#sync());
@@ -228,6 +229,7 @@ export class Mc146818 extends BytePortDevice implements Snapshotable<Mc146818Sta
     this.#dividerStartNs = state.dividerStartNs;
     this.#updates = state.updates;
     this.#periods = state.periods;
+    this.#irq.forget();
     this.#plan();
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, InterruptLine, Snapshotable, Timer } from '@minusone/core';
 import { BytePortDevice } from '../port-device.ts';
+import { OutputLine } from '../wire.ts';
 import { PitCounter, type PitCounterState } from './pit-counter.ts';
 import { PIT_RATE } from './tick-rate.ts';
 
@@ -104,9 +105,7 @@ export class Pit8254 extends BytePortDevice implements Snapshotable<Pit8254State
     this.#channels.forEach((channel, at) => {
       const counter = state.counters[at];
       if (counter === undefined) return;
-      channel.counter.restore(counter);
-      channel.ticks = state.ticks[at] ?? PIT_RATE.ticksAt(this.#clock.nowNs());
-      channel.changed();
+      channel.restore(counter, state.ticks[at] ?? PIT_RATE.ticksAt(this.#clock.nowNs()));
     });
   }
 }
@@ -116,13 +115,13 @@ class Channel {
   readonly counter: PitCounter;
   ticks: number;
   readonly #clock: Clock;
-  readonly #output: InterruptLine | undefined;
+  readonly #output: OutputLine | undefined;
   readonly #timer: Timer | undefined;
 
   constructor(clock: Clock, counter: PitCounter, output: InterruptLine | undefined) {
     this.counter = counter;
     this.#clock = clock;
-    this.#output = output;
+    this.#output = output && new OutputLine(output);
     this.ticks = PIT_RATE.ticksAt(clock.nowNs());
     this.#timer = output && clock.createTimer(() => this.sync());
   }
@@ -136,6 +135,13 @@ class Channel {
     this.ticks = now;
     // A clock that comes late has skipped pulses of OUT: the edge is made up for, once.
     if (before && wasLow && this.counter.out) this.#output?.set(false);
+    this.changed();
+  }
+
+  restore(counter: PitCounterState, ticks: number): void {
+    this.counter.restore(counter);
+    this.ticks = ticks;
+    this.#output?.forget();
     this.changed();
   }
 
