@@ -285,7 +285,7 @@ export abstract class EmitBase implements Emit {
     else this.f.if(condition, leave);
   }
   checkTarget(target?: Value): void {
-    const { mode, f } = this;
+    const { mode } = this;
     if (mode.codeBits === 64) {
       // A relative branch cannot reach beyond the canonical addresses but from their very end; fetching raises #GP there.
       if (target === undefined) return;

@@ -1,4 +1,4 @@
-import { add, and, eq, eqz, extendU, i32, i64, or, select, shl, shrU, sub, wrap } from '@minusone/wasm';
+import { add, and, eq, eqz, extendU, i32, i64, or, select, shl, shrU, sub } from '@minusone/wasm';
 import { Gpr, State } from '../state/layout.ts';
 import type { Value } from './emit.ts';
 import type { EmitBase, RegisterPlace } from './emit-base.ts';

@@ -61,7 +61,7 @@ export class LinearMemory {
   fault(vector: number, errorCode: number): void {
     const registers = this.#registers;
     registers.set32(State.faultVector, vector);
-    registers.set32(State.faultError, errorCode < 0 ? 0 : errorCode);
+    registers.set32(State.faultError, Math.max(errorCode, 0));
     registers.set32(State.faultHasError, errorCode < 0 ? 0 : 1);
   }
   #pageFault(low: number, high: number): void {
