@@ -32,7 +32,7 @@ export const normalizeAndRound: Subroutine = subroutine(
   'softfloat.normalizeAndRound',
   { params: ['i32', 'i32', 'i32', 'i32', 'i64', 'i64'], results: ['i32'] },
   (f, link) => {
-    const [cpu, control, sign, exponent, significand, low] = f.params as readonly [Local, Local, Local, Local, Local, Local];
+    const [cpu, control, sign, exponent, significand, low] = f.params as [Local, Local, Local, Local, Local, Local];
     f.if(eqz(significand), () => {
       const n = f.let(clz(low));
       f.returnCall(link(round), cpu, control, sign, sub(sub(exponent, i32(64)), wrap(n)), shl(low, n), i64(0));
@@ -48,7 +48,7 @@ export const addSubtract: Subroutine = subroutine(
   'softfloat.addSubtract',
   { params: ['i32', 'i32', 'i32'], results: ['i32'] },
   (f, link) => {
-    const [cpu, control, subtract] = f.params as readonly [Local, Local, Local];
+    const [cpu, control, subtract] = f.params as [Local, Local, Local];
     returnNanOfTwo(f, link, cpu, control);
     const a = readSlot(f, cpu, Slot.A);
     const b = readSlot(f, cpu, Slot.B);

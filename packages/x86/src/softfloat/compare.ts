@@ -10,7 +10,7 @@ export const COMPARE_FLAGS_SHIFT = 8;
 
 /** (cpu, quiet) -> relation | flags << 8, of A with B. A NaN gives IE; if `quiet` is 1, only a signalling NaN or an unsupported operand does. */
 export const compare: Subroutine = subroutine('softfloat.compare', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, quiet] = f.params as readonly [Local, Local];
+  const [cpu, quiet] = f.params as [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);
   const shifted = (flag: number): number => flag << COMPARE_FLAGS_SHIFT;

@@ -40,7 +40,7 @@ function magnitudeOf(f: FunctionBuilder, rc: Expr, a: Unpacked): { magnitude: Ex
 
 /** (cpu, control) -> flags: R = A rounded to an integer in floating point. Of the control, only RC counts. No DE. */
 export const roundToIntegral: Subroutine = subroutine('softfloat.roundToIntegral', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, control] = f.params as readonly [Local, Local];
+  const [cpu, control] = f.params as [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   returnNanOfOne(f, cpu, a);
   f.if(or(ne(a.kind, i32(Kind.FINITE)), geS(a.exponent, i32(63))), () => {
@@ -71,7 +71,7 @@ export const roundToIntegral: Subroutine = subroutine('softfloat.roundToIntegral
  * gives IE and the integer indefinite, the least of its width (SDM Vol. 1, 4.2.1, Table 4-1 and 8.1.2). No DE.
  */
 export const toInteger: Subroutine = subroutine('softfloat.toInteger', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, control, bits] = f.params as readonly [Local, Local, Local];
+  const [cpu, control, bits] = f.params as [Local, Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   const limit = f.let(shl(i64(1), extendU(sub(bits, i32(1)))));
   const indefinite = (): void => {

@@ -7,7 +7,7 @@ import { denormalFlag, returnInvalid, returnNanOfTwo, writeSpecial } from './spe
 
 /** (cpu, control) -> flags: R = A * B. */
 export const multiply: Subroutine = subroutine('softfloat.multiply', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Local, Local];
+  const [cpu, control] = f.params as [Local, Local];
   returnNanOfTwo(f, link, cpu, control);
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);

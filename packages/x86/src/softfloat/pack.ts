@@ -34,7 +34,7 @@ export const pack64: Subroutine = subroutine('softfloat.pack64', { params: ['i32
 
 /** (cpu, address): stores the result as the x87's format: significand at 0, sign and exponent at 8. */
 export const pack80: Subroutine = subroutine('softfloat.pack80', { params: ['i32', 'i32'], results: [] }, (f) => {
-  const [cpu, address] = f.params as readonly [Local, Local];
+  const [cpu, address] = f.params as [Local, Local];
   const number = readSlot(f, cpu, Slot.R);
   f.store(address, significandOf(number));
   f.store(address, or(shl(number.sign, i32(15)), exponentField(number, 16383)), { offset: 8, bytes: 2 });

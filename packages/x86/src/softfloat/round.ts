@@ -69,7 +69,7 @@ export const round: Subroutine = subroutine(
   'softfloat.round',
   { params: ['i32', 'i32', 'i32', 'i32', 'i64', 'i64'], results: ['i32'] },
   (f) => {
-    const [cpu, control, sign, exponent, significand, low] = f.params as readonly [Local, Local, Local, Local, Local, Local];
+    const [cpu, control, sign, exponent, significand, low] = f.params as [Local, Local, Local, Local, Local, Local];
     const rc = f.let(and(control, i32(Control.RC_MASK)));
     const shift = f.let(extendU(sub(i32(64), and(shrU(control, i32(16)), i32(0xff)))));
     const range = f.let(and(shrU(control, i32(8)), i32(3)));

@@ -54,7 +54,7 @@ function writeNan(f: FunctionBuilder, cpu: Expr, nan: Unpacked): void {
  * the positive.
  */
 const nanResult: Subroutine = subroutine('softfloat.nanResult', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
-  const [cpu, control] = f.params as readonly [Local, Local];
+  const [cpu, control] = f.params as [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   const b = readSlot(f, cpu, Slot.B);
   f.if(and(ltU(a.kind, i32(Kind.NAN)), ltU(b.kind, i32(Kind.NAN))), () => f.return(i32(0)));

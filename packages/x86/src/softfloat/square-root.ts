@@ -9,7 +9,7 @@ const wrapTop = (x: Expr): Expr => wrap(shrU(x, i64(62)));
 
 /** (cpu, control) -> flags: R = the square root of A. */
 export const squareRoot: Subroutine = subroutine('softfloat.squareRoot', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Local, Local];
+  const [cpu, control] = f.params as [Local, Local];
   const a = readSlot(f, cpu, Slot.A);
   returnNanOfOne(f, cpu, a);
   f.if(eq(a.kind, i32(Kind.ZERO)), () => {

@@ -16,7 +16,6 @@ import {
   or,
   reinterpret,
   select,
-  shl,
   shrU,
   sqrt as sqrtNative,
   sub,
@@ -27,14 +26,13 @@ import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { addSubtract } from './add.ts';
 import { COMPARE_FLAGS_SHIFT, compare, Relation } from './compare.ts';
 import { Control, controlOfMxcsr, Format } from './control.ts';
+import { convert } from './convert.ts';
 import { divide } from './divide.ts';
 import { Flag, raiseFlags } from './flags.ts';
 import { roundToIntegral, toInteger } from './integral.ts';
 import { multiply } from './multiply.ts';
 import { pack32, pack64 } from './pack.ts';
-import { round } from './round.ts';
-import { Kind, Place, readPlace, readSlot, Slot, slotPointer, writeSlot } from './scratch.ts';
-import { returnNanOfOne } from './special.ts';
+import { Place, readPlace, Slot, slotPointer } from './scratch.ts';
 import { squareRoot } from './square-root.ts';
 import { unpack32, unpack64, unpackInteger } from './unpack.ts';
 
@@ -120,7 +118,7 @@ function binaryOperation(
 ): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
+    const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
     returnNative(f, format, mxcsr, [a, b], native as (...floats: Expr[]) => Expr);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
@@ -140,7 +138,7 @@ const divideOf = (format: Binary): Subroutine =>
 function squareRootOf(format: Binary): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}Sqrt`, { params: [type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
+    const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
     returnNative(f, format, mxcsr, [a], sqrtNative as (...floats: Expr[]) => Expr);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, format, cpu, f.call(link(squareRoot), cpu, controlOfMxcsr(mxcsr, format.control)));
@@ -154,7 +152,7 @@ function squareRootOf(format: Binary): Subroutine {
 function selectionOf(format: Binary, name: 'Min' | 'Max', wanted: number): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
+    const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(0)));
@@ -169,7 +167,7 @@ function selectionOf(format: Binary, name: 'Min' | 'Max', wanted: number): Subro
 function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 1): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: ['i32'] }, (f, link) => {
-    const [a, b, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
+    const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(quiet)));
@@ -178,22 +176,9 @@ function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 
   });
 }
 
-/** (cpu, control) -> flags: R = A, rounded to another format. */
-export const convert: Subroutine = subroutine('softfloat.convert', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
-  const [cpu, control] = f.params as readonly [Local, Local];
-  const a = readSlot(f, cpu, Slot.A);
-  returnNanOfOne(f, cpu, a);
-  f.if(eq(a.kind, i32(Kind.FINITE)), () => {
-    const flags = f.call(link(round), cpu, control, a.sign, a.exponent, a.significand, i64(0));
-    f.return(or(shl(a.denormal, i32(1)), flags));
-  });
-  writeSlot(f, cpu, Slot.R, a);
-  f.return(i32(0));
-});
-
 function conversionOf(from: Binary, to: Binary, name: string): Subroutine {
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
+    const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -202,7 +187,7 @@ function conversionOf(from: Binary, to: Binary, name: string): Subroutine {
 function fromIntegerOf(bits: 32 | 64, to: Binary): Subroutine {
   const type = bits === 32 ? 'i32' : 'i64';
   return subroutine(`i${bits}To${to.name.toUpperCase()}`, { params: [type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
+    const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
     f.callVoid(link(unpackInteger), slotPointer(cpu, Slot.A), extendS(a));
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -212,7 +197,7 @@ function toIntegerOf(from: Binary, bits: 32 | 64, truncates: boolean): Subroutin
   const type = bits === 32 ? 'i32' : 'i64';
   const name = `${from.name}ToI${bits}${truncates ? 'Truncate' : ''}`;
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, mxcsr, cpu] = f.params as readonly [Local, Local, Local];
+    const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     const rc = truncates ? i32(3) : and(shrU(mxcsr, i32(13)), i32(3));
     f.callVoid(link(raiseFlags), f.call(link(toInteger), cpu, rc, i32(bits)), cpu);
@@ -225,7 +210,7 @@ function toIntegerOf(from: Binary, bits: 32 | 64, truncates: boolean): Subroutin
 function integralOf(format: Binary): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}Round`, { params: [type, 'i32', 'i32', 'i32'], results: [type] }, (f, link) => {
-    const [a, imm, mxcsr, cpu] = f.params as readonly [Local, Local, Local, Local];
+    const [a, imm, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     const rc = select(and(imm, i32(4)), and(shrU(mxcsr, i32(13)), i32(3)), and(imm, i32(3)));
     const flags = f.let(f.call(link(roundToIntegral), cpu, rc));

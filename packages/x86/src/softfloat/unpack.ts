@@ -15,7 +15,7 @@ const unpackBinary: Subroutine = subroutine(
   'softfloat.unpackBinary',
   { params: ['i32', 'i32', 'i32', 'i64', 'i32', 'i32'], results: [] },
   (f) => {
-    const [slot, sign, field, fraction, bias, daz] = f.params as readonly [Local, Local, Local, Local, Local, Local];
+    const [slot, sign, field, fraction, bias, daz] = f.params as [Local, Local, Local, Local, Local, Local];
     const full = f.let(or(fraction, i64(TOP)));
     f.if(eq(field, or(shl(bias, i32(1)), i32(1))), () => {
       const kind = select(eqz(fraction), i32(Kind.INFINITY), kindOfNan(fraction));
@@ -43,7 +43,7 @@ const unpackBinary: Subroutine = subroutine(
 
 /** (slot, bits, daz): binary32. `daz` not zero: denormals are zeros. */
 export const unpack32: Subroutine = subroutine('softfloat.unpack32', { params: ['i32', 'i32', 'i32'], results: [] }, (f, link) => {
-  const [slot, bits, daz] = f.params as readonly [Local, Local, Local];
+  const [slot, bits, daz] = f.params as [Local, Local, Local];
   const field = and(shrU(bits, i32(23)), i32(0xff));
   const fraction = shl(extendU(and(bits, i32(0x7f_ffff))), i64(40));
   f.callVoid(link(unpackBinary), slot, shrU(bits, i32(31)), field, fraction, i32(127), daz);
@@ -51,7 +51,7 @@ export const unpack32: Subroutine = subroutine('softfloat.unpack32', { params: [
 
 /** (slot, bits, daz): binary64. */
 export const unpack64: Subroutine = subroutine('softfloat.unpack64', { params: ['i32', 'i64', 'i32'], results: [] }, (f, link) => {
-  const [slot, bits, daz] = f.params as readonly [Local, Local, Local];
+  const [slot, bits, daz] = f.params as [Local, Local, Local];
   const field = and(wrap(shrU(bits, i64(52))), i32(0x7ff));
   const fraction = and(shl(bits, i64(11)), i64(TOP - 1n));
   f.callVoid(link(unpackBinary), slot, wrap(shrU(bits, i64(63))), field, fraction, i32(1023), daz);
@@ -62,7 +62,7 @@ export const unpack64: Subroutine = subroutine('softfloat.unpack64', { params: [
  * zero; with it and exponent zero, it is a pseudo-denormal, which counts as the denormal it is.
  */
 export const unpack80: Subroutine = subroutine('softfloat.unpack80', { params: ['i32', 'i64', 'i32'], results: [] }, (f) => {
-  const [slot, significand, signExponent] = f.params as readonly [Local, Local, Local];
+  const [slot, significand, signExponent] = f.params as [Local, Local, Local];
   const sign = f.let(and(shrU(signExponent, i32(15)), i32(1)));
   const field = f.let(and(signExponent, i32(0x7fff)));
   f.if(eqz(field), () => {
@@ -87,7 +87,7 @@ export const unpack80: Subroutine = subroutine('softfloat.unpack80', { params: [
 
 /** (slot, value): a signed integer. */
 export const unpackInteger: Subroutine = subroutine('softfloat.unpackInteger', { params: ['i32', 'i64'], results: [] }, (f) => {
-  const [slot, value] = f.params as readonly [Local, Local];
+  const [slot, value] = f.params as [Local, Local];
   const sign = f.let(wrap(shrU(value, i64(63))));
   const magnitude = f.let(select(sign, sub(i64(0), value), value));
   const leading = f.let(clz(magnitude));

@@ -1,0 +1,15 @@
+import { type InstructionRow, withOptions } from '../../table/row.ts';
+import { arithmeticRows } from './arithmetic.ts';
+import { compareRows } from './compare.ts';
+import { controlRows } from './control.ts';
+import { loadStoreRows } from './load-store.ts';
+import { moveRows } from './move.ts';
+
+/** Every x87 instruction (SDM Vol. 1, chapter 8). */
+export const x87Rows: readonly InstructionRow[] = withOptions({ unit: 'x87', features: ['FPU'] }, [
+  ...loadStoreRows,
+  ...moveRows,
+  ...arithmeticRows,
+  ...compareRows,
+  ...controlRows,
+]);
