@@ -1,1 +1,11 @@
-export {};
+export * from './accelerator.ts';
+export * from './bare-cpu.ts';
+export { type BootOptions, boot } from './boot.ts';
+export { DEMO_ADDRESS, demoKernel } from './demo/kernel.ts';
+export * from './errors.ts';
+export { Machine } from './machine.ts';
+export { type MemorySize, parseMemorySize } from './memory-size.ts';
+export { type BoardParts, PcBoard } from './pc/board.ts';
+export { GuestRam, type Rom } from './pc/guest-ram.ts';
+export { type MachineEnd, Power } from './pc/power.ts';
+export { SerialConsole } from './serial/serial-console.ts';
