@@ -1,7 +1,7 @@
-import { raise, Vector } from './fault.ts';
-import type { Cpu } from './cpu.ts';
-import { Cr4 } from './control-bits.ts';
 import { Segment, State, segmentOffset } from '../state/layout.ts';
+import { Cr4 } from './control-bits.ts';
+import type { Cpu } from './cpu.ts';
+import { raise, Vector } from './fault.ts';
 import { baseHighOf, baseLowOf } from './segments/segment-register.ts';
 
 /** High half of the sum of two 64-bit numbers given as halves. */
@@ -12,7 +12,7 @@ export function addHigh(aLow: number, aHigh: number, bLow: number, bHigh: number
 
 /** Canonical (SDM Vol. 1, 3.3.7.1): bits 63 to 47 (56 with 5-level paging) are alike. */
 export function isCanonical(cpu: Cpu, high: number): boolean {
-  return (cpu.registers.get32(State.cr4) & Cr4.LA57) !== 0 ? ((high << 7) >> 7) === high : ((high << 16) >> 16) === high;
+  return (cpu.registers.get32(State.cr4) & Cr4.LA57) !== 0 ? (high << 7) >> 7 === high : (high << 16) >> 16 === high;
 }
 
 export function isCanonical64(cpu: Cpu, address: bigint): boolean {

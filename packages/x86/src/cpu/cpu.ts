@@ -5,7 +5,7 @@ import type { PagingControls } from '@minusone/mmu';
 import type { Insn } from '../decode/insn.ts';
 import type { Engine, EngineHost, LinearAccess } from '../engine/engine.ts';
 import { Exit } from '../engine/exit.ts';
-import { STATE_BYTES, State } from '../state/layout.ts';
+import { Leave, STATE_BYTES, State } from '../state/layout.ts';
 import { ModeBit } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
 import type { LocalApic } from './apic/local-apic.ts';
@@ -239,7 +239,7 @@ export class Cpu implements EngineHost {
   }
   /** Makes the engine come back after the instruction under way. */
   attention(): void {
-    this.registers.set32(State.leave, 1);
+    this.registers.set32(State.leave, this.registers.get32(State.leave) | Leave.EVENT);
   }
   /** Makes `run` return 'stopped' after the instruction under way. */
   stop(): void {
@@ -289,8 +289,7 @@ export class Cpu implements EngineHost {
   #step(): Exit {
     const { registers, engine } = this;
     const flags = registers.get32(State.eflags);
-    const one =
-      (flags & (Eflags.TF | Eflags.RF)) !== 0 || this.interruptShadow !== 0 || this.debug.hasInstructionBreakpoints;
+    const one = (flags & (Eflags.TF | Eflags.RF)) !== 0 || this.interruptShadow !== 0 || this.debug.hasInstructionBreakpoints;
     if (this.debug.hasInstructionBreakpoints && (flags & Eflags.RF) === 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
       const bits = this.debug.instructionBreakpoints();
       if (bits !== 0) {
@@ -436,7 +435,10 @@ export class Cpu implements EngineHost {
   /** Lets the layer intercept; writes CR2 and DR6, which only a delivered exception does. */
   #announce(event: DeliveredEvent, debugBits: number): void {
     const { registers } = this;
-    const isException = event.type === EventType.HARDWARE_EXCEPTION || event.type === EventType.SOFTWARE_EXCEPTION || event.type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
+    const isException =
+      event.type === EventType.HARDWARE_EXCEPTION ||
+      event.type === EventType.SOFTWARE_EXCEPTION ||
+      event.type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
     if (this.layer !== undefined && isException) {
       const { addressLow, addressHigh } = guestFault;
       const { vector, type, errorCode } = event;
@@ -523,7 +525,14 @@ export class Cpu implements EngineHost {
     const low = registers.get32(State.rip);
     const high = registers.get32(State.rip + 4);
     const next = (low >>> 0) + length;
-    const event = this.delivering.set(vector, type, next | 0, next > 0xffffffff && this.is64Bit ? (high + 1) | 0 : high, errorCode, withErrorCode);
+    const event = this.delivering.set(
+      vector,
+      type,
+      next | 0,
+      next > 0xffffffff && this.is64Bit ? (high + 1) | 0 : high,
+      errorCode,
+      withErrorCode,
+    );
     this.#deliver(event, type === EventType.HARDWARE_EXCEPTION && isFaultClass(vector));
   }
 
@@ -559,5 +568,9 @@ export class Cpu implements EngineHost {
   }
 }
 
-const IDLE_RESULTS = { [Activity.ACTIVE]: 'budget', [Activity.HALTED]: 'halted', [Activity.SHUTDOWN]: 'shutdown', [Activity.WAIT_FOR_SIPI]: 'wait-for-sipi' } as const;
-
+const IDLE_RESULTS = {
+  [Activity.ACTIVE]: 'budget',
+  [Activity.HALTED]: 'halted',
+  [Activity.SHUTDOWN]: 'shutdown',
+  [Activity.WAIT_FOR_SIPI]: 'wait-for-sipi',
+} as const;

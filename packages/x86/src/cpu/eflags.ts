@@ -28,7 +28,18 @@ export const Eflags = {
 export const ARITHMETIC_FLAGS: number = Eflags.CF | Eflags.PF | Eflags.AF | Eflags.ZF | Eflags.SF | Eflags.OF;
 /** Every flag that exists. */
 export const ALL_FLAGS: number =
-  ARITHMETIC_FLAGS | Eflags.TF | Eflags.IF | Eflags.DF | Eflags.IOPL | Eflags.NT | Eflags.RF | Eflags.VM | Eflags.AC | Eflags.VIF | Eflags.VIP | Eflags.ID;
+  ARITHMETIC_FLAGS |
+  Eflags.TF |
+  Eflags.IF |
+  Eflags.DF |
+  Eflags.IOPL |
+  Eflags.NT |
+  Eflags.RF |
+  Eflags.VM |
+  Eflags.AC |
+  Eflags.VIF |
+  Eflags.VIP |
+  Eflags.ID;
 
 /** The whole of EFLAGS, as PUSHF would store it were there no rules. */
 export function readEflags(registers: Registers): number {

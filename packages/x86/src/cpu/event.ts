@@ -63,7 +63,14 @@ export function exceptionClass(vector: number): 'benign' | 'contributory' | 'pag
 
 /** Faults store EFLAGS with RF set, so that instruction breakpoints do not come again (SDM Vol. 3B, 17.3.1.1). #DB says so itself. */
 export function isFaultClass(vector: number): boolean {
-  if (vector === Vector.DB || vector === Vector.NMI || vector === Vector.BP || vector === Vector.OF || vector === Vector.DF || vector === Vector.MC) return false;
+  if (
+    vector === Vector.DB ||
+    vector === Vector.NMI ||
+    vector === Vector.BP ||
+    vector === Vector.OF ||
+    vector === Vector.DF ||
+    vector === Vector.MC
+  )
+    return false;
   return vector < 32;
 }
-

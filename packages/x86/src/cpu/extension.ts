@@ -1,6 +1,6 @@
 import type { InstructionRow } from '../table/row.ts';
-import type { CpuidResult } from './cpuid/leaves.ts';
 import type { Cpu } from './cpu.ts';
+import type { CpuidResult } from './cpuid/leaves.ts';
 import type { MsrRow } from './msr/row.ts';
 
 /**
@@ -45,9 +45,27 @@ export type InterceptEvent =
   /** `operandLow/High`: the linear address. */
   | { readonly kind: 'invlpg'; readonly addressLow: number; readonly addressHigh: number }
   /** LGDT, SIDT, LLDT, STR ... and their memory operands by the decoded instruction. */
-  | { readonly kind: 'descriptor-table'; readonly mnemonic: string; readonly table: 'gdtr' | 'idtr' | 'ldtr' | 'tr'; readonly write: boolean }
-  | { readonly kind: 'control-register'; readonly register: number; readonly write: true; readonly gpr: number; readonly value: bigint; readonly by: 'mov' | 'clts' | 'lmsw' | 'task-switch' }
-  | { readonly kind: 'control-register'; readonly register: number; readonly write: false; readonly gpr: number; readonly by: 'mov' | 'smsw' }
+  | {
+      readonly kind: 'descriptor-table';
+      readonly mnemonic: string;
+      readonly table: 'gdtr' | 'idtr' | 'ldtr' | 'tr';
+      readonly write: boolean;
+    }
+  | {
+      readonly kind: 'control-register';
+      readonly register: number;
+      readonly write: true;
+      readonly gpr: number;
+      readonly value: bigint;
+      readonly by: 'mov' | 'clts' | 'lmsw' | 'task-switch';
+    }
+  | {
+      readonly kind: 'control-register';
+      readonly register: number;
+      readonly write: false;
+      readonly gpr: number;
+      readonly by: 'mov' | 'smsw';
+    }
   | { readonly kind: 'debug-register'; readonly register: number; readonly write: boolean; readonly gpr: number }
   | {
       readonly kind: 'io';
@@ -82,7 +100,13 @@ export type InterceptEvent =
   | { readonly kind: 'nmi' }
   | { readonly kind: 'init' }
   | { readonly kind: 'sipi'; readonly vector: number }
-  | { readonly kind: 'task-switch'; readonly selector: number; readonly source: 'call' | 'iret' | 'jmp' | 'gate'; readonly errorCode: number; readonly hasErrorCode: boolean }
+  | {
+      readonly kind: 'task-switch';
+      readonly selector: number;
+      readonly source: 'call' | 'iret' | 'jmp' | 'gate';
+      readonly errorCode: number;
+      readonly hasErrorCode: boolean;
+    }
   | { readonly kind: 'triple-fault' };
 
 /** Thrown to unwind the TypeScript code of an instruction that a layer took over; caught by the run loop. */

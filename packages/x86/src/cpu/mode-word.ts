@@ -19,7 +19,8 @@ export function deriveModeWord(registers: Registers): number {
   } else {
     if ((cs & Attribute.DB) !== 0) word |= 1;
     if ((attributesOf(registers, Segment.SS) & Attribute.DB) !== 0) word |= 1 << ModeBit.STACK_SIZE_SHIFT;
-    if (isFlatData(registers, Segment.DS) && isFlatData(registers, Segment.ES) && isFlatData(registers, Segment.SS)) word |= ModeBit.FLAT_DATA;
+    if (isFlatData(registers, Segment.DS) && isFlatData(registers, Segment.ES) && isFlatData(registers, Segment.SS))
+      word |= ModeBit.FLAT_DATA;
     if (baseLowOf(registers, Segment.CS) === 0 && limitOf(registers, Segment.CS) === 0xffffffff) word |= ModeBit.FLAT_CODE;
   }
   if ((cr0 & Cr0.PE) !== 0) word |= (registers.get32(State.eflags) & Eflags.VM) !== 0 ? ModeBit.VIRTUAL_8086 : ModeBit.PROTECTED;

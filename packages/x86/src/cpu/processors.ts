@@ -75,7 +75,8 @@ export class Processors {
   /** @throws {InvalidArgumentError} `cpus` is not 1 to 64 */
   constructor(options: ProcessorsOptions) {
     const { cpus, model, memory, physical, ports, engine, external } = options;
-    if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64) throw new InvalidArgumentError(`${cpus} CPUs are not possible.`, 'Ask for 1 to 64.', { cpus });
+    if (!Number.isInteger(cpus) || cpus < 1 || cpus > 64)
+      throw new InvalidArgumentError(`${cpus} CPUs are not possible.`, 'Ask for 1 to 64.', { cpus });
     this.#isVirtual = options.clock !== 'host';
     this.#nsPerInstruction = 1e9 / (options.instructionsPerSecond ?? 1e9);
     this.#hostNowNs = options.hostNowNs ?? (() => Math.floor(performance.now() * 1e6));
@@ -89,7 +90,14 @@ export class Processors {
     this.cpus = Array.from({ length: cpus }, (_, index) => {
       const cpu = new Cpu({ memory, physical, ports, model, index, engine, timeStamp, extensions: options.extensions?.(index) ?? [] });
       const stamp = { hz: model.tscHz, read: () => cpu.msrs.timeStamp };
-      const apic = new LocalApic({ id: index, bus: this.bus, host: cpu, clock: this.clock, timeStamp: stamp, ...(external === undefined ? {} : { external }) });
+      const apic = new LocalApic({
+        id: index,
+        bus: this.bus,
+        host: cpu,
+        clock: this.clock,
+        timeStamp: stamp,
+        ...(external === undefined ? {} : { external }),
+      });
       cpu.apic = apic;
       return cpu;
     });

@@ -1,5 +1,5 @@
-import { Gpr, Segment, segmentOffset } from '../state/layout.ts';
 import type { AccessRights } from '../engine/engine.ts';
+import { Gpr, Segment, segmentOffset } from '../state/layout.ts';
 import { addHigh, isCanonical } from './address.ts';
 import type { Cpu } from './cpu.ts';
 import { raise, Vector } from './fault.ts';

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@minusone/core';
-import { Lvt, TimerMode } from './registers.ts';
 import type { TimeStamp } from './local-apic.ts';
+import { Lvt, TimerMode } from './registers.ts';
 
 /** The local APIC's timer (SDM Vol. 3A, 10.5.4): one-shot, periodic or TSC-deadline. Its own clock runs at 1 GHz, before the divider: a tick is a nanosecond. */
 export class ApicTimer {
@@ -116,4 +116,3 @@ export class ApicTimer {
     this.#fire();
   }
 }
-

@@ -471,7 +471,8 @@ export class LocalApic implements InterruptAcknowledge {
       this.#bus.deliverShorthand(this, 1, low, DeliveryMode.FIXED);
       return true;
     }
-    const readOnly = offset === ApicRegister.ID || offset === ApicRegister.LDR || offset === ApicRegister.DFR || offset === ApicRegister.ICR_HIGH;
+    const readOnly =
+      offset === ApicRegister.ID || offset === ApicRegister.LDR || offset === ApicRegister.DFR || offset === ApicRegister.ICR_HIGH;
     if (readOnly || ((offset === ApicRegister.EOI || offset === ApicRegister.ESR) && low !== 0)) return false;
     if (offset === ApicRegister.TPR && low >>> 0 > 0xff) return false;
     const writable = lvtWritable.get(offset);

@@ -12,9 +12,69 @@ function group(leaf: number, register: CpuidBit['register'], bits: Record<string
 }
 
 // SDM Vol. 2A, CPUID, Tables 3-8 to 3-11; AMD's: APM Vol. 3, Appendix E.
-group(1, 'edx', { FPU: 0, VME: 1, DE: 2, PSE: 3, TSC: 4, MSR: 5, PAE: 6, MCE: 7, CX8: 8, APIC: 9, SEP: 11, MTRR: 12, PGE: 13, MCA: 14, CMOV: 15, PAT: 16, PSE36: 17, CLFSH: 19, MMX: 23, FXSR: 24, SSE: 25, SSE2: 26, SS: 27, HTT: 28 });
-group(1, 'ecx', { SSE3: 0, PCLMULQDQ: 1, MONITOR: 3, SSSE3: 9, FMA: 12, CX16: 13, PCID: 17, SSE41: 19, SSE42: 20, X2APIC: 21, MOVBE: 22, POPCNT: 23, TSC_DEADLINE: 24, AES: 25, XSAVE: 26, AVX: 28, F16C: 29, RDRAND: 30, HYPERVISOR: 31 });
-group(7, 'ebx', { FSGSBASE: 0, TSC_ADJUST: 1, BMI1: 3, AVX2: 5, SMEP: 7, BMI2: 8, ERMS: 9, INVPCID: 10, RDSEED: 18, ADX: 19, SMAP: 20, CLFLUSHOPT: 23, CLWB: 24, SHA: 29 });
+group(1, 'edx', {
+  FPU: 0,
+  VME: 1,
+  DE: 2,
+  PSE: 3,
+  TSC: 4,
+  MSR: 5,
+  PAE: 6,
+  MCE: 7,
+  CX8: 8,
+  APIC: 9,
+  SEP: 11,
+  MTRR: 12,
+  PGE: 13,
+  MCA: 14,
+  CMOV: 15,
+  PAT: 16,
+  PSE36: 17,
+  CLFSH: 19,
+  MMX: 23,
+  FXSR: 24,
+  SSE: 25,
+  SSE2: 26,
+  SS: 27,
+  HTT: 28,
+});
+group(1, 'ecx', {
+  SSE3: 0,
+  PCLMULQDQ: 1,
+  MONITOR: 3,
+  SSSE3: 9,
+  FMA: 12,
+  CX16: 13,
+  PCID: 17,
+  SSE41: 19,
+  SSE42: 20,
+  X2APIC: 21,
+  MOVBE: 22,
+  POPCNT: 23,
+  TSC_DEADLINE: 24,
+  AES: 25,
+  XSAVE: 26,
+  AVX: 28,
+  F16C: 29,
+  RDRAND: 30,
+  HYPERVISOR: 31,
+});
+group(7, 'ebx', {
+  FSGSBASE: 0,
+  TSC_ADJUST: 1,
+  BMI1: 3,
+  AVX2: 5,
+  SMEP: 7,
+  BMI2: 8,
+  ERMS: 9,
+  INVPCID: 10,
+  RDSEED: 18,
+  ADX: 19,
+  SMAP: 20,
+  CLFLUSHOPT: 23,
+  CLWB: 24,
+  SHA: 29,
+});
 group(7, 'ecx', { UMIP: 2, LA57: 16, RDPID: 22 });
 group(7, 'edx', { FSRM: 4 });
 group(0xd, 'eax', { XSAVEOPT: 0, XSAVEC: 1, XGETBV1: 2 }, 1);

@@ -54,7 +54,8 @@ function featureBits(model: CpuModel, leaf: number, subleaf: number): CpuidResul
   for (const feature of model.features) {
     const bit = cpuidBits.get(feature);
     if (bit !== undefined && bit.leaf === leaf && bit.subleaf === subleaf) result[bit.register] |= 1 << bit.bit;
-    if (model.vendor === 'amd' && leaf === 0x80000001 && bit?.leaf === 1 && bit.register === 'edx') result.edx |= (1 << bit.bit) & AMD_REPEATED_EDX;
+    if (model.vendor === 'amd' && leaf === 0x80000001 && bit?.leaf === 1 && bit.register === 'edx')
+      result.edx |= (1 << bit.bit) & AMD_REPEATED_EDX;
   }
   return result;
 }
@@ -110,7 +111,12 @@ function fixedFields(model: CpuModel, leaf: number, subleaf: number, topology: T
     case 0x80000003:
     case 0x80000004: {
       const start = (leaf - 0x80000002) * 16;
-      [r.eax, r.ebx, r.ecx, r.edx] = words(model.brand.slice(0, 47).padEnd(48, '\0').slice(start, start + 16)) as [number, number, number, number];
+      [r.eax, r.ebx, r.ecx, r.edx] = words(
+        model.brand
+          .slice(0, 47)
+          .padEnd(48, '\0')
+          .slice(start, start + 16),
+      ) as [number, number, number, number];
       return;
     }
     case 0x80000005:

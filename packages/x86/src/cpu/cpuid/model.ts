@@ -65,7 +65,11 @@ export class CpuModel implements CpuModelFields {
   without(...features: string[]): CpuModel {
     for (const feature of features) {
       if (!cpuidBits.has(feature) && !this.has(feature)) {
-        throw new InvalidArgumentError(`There is no CPU feature "${feature}".`, `Features are named as in ${[...cpuidBits.keys()].slice(0, 5).join(', ')} ...`, { feature });
+        throw new InvalidArgumentError(
+          `There is no CPU feature "${feature}".`,
+          `Features are named as in ${[...cpuidBits.keys()].slice(0, 5).join(', ')} ...`,
+          { feature },
+        );
       }
     }
     return new CpuModel({ ...this.#fields(), features: this.features.filter((feature) => !features.includes(feature)) });
@@ -85,7 +89,18 @@ export class CpuModel implements CpuModelFields {
 
   #fields(): CpuModelFields {
     const { name, vendor, family, model, stepping, brand, features, physicalBits, tscHz, hypervisor } = this;
-    return { name, vendor, family, model, stepping, brand, features, physicalBits, tscHz, ...(hypervisor === undefined ? {} : { hypervisor }) };
+    return {
+      name,
+      vendor,
+      family,
+      model,
+      stepping,
+      brand,
+      features,
+      physicalBits,
+      tscHz,
+      ...(hypervisor === undefined ? {} : { hypervisor }),
+    };
   }
 }
 

@@ -1,10 +1,9 @@
-import { Segment, State } from '../../state/layout.ts';
+import { Segment, State, segmentOffset } from '../../state/layout.ts';
 import { isCanonical64 } from '../address.ts';
 import { DebugCtl } from '../control-bits.ts';
 import { writeEfer } from '../control-registers.ts';
 import type { Cpu } from '../cpu.ts';
 import { raise, Vector } from '../fault.ts';
-import { segmentOffset } from '../../state/layout.ts';
 import { setBase } from '../segments/segment-register.ts';
 import { mtrrRows } from './mtrr.ts';
 import type { MsrRow } from './row.ts';
@@ -12,7 +11,12 @@ import type { MsrRow } from './row.ts';
 type Check = (cpu: Cpu, value: bigint) => boolean;
 
 /** A register that keeps what is written, if `holds` says that it may be; reserved bits are #GP(0). */
-export function storage(index: number, name: string, section: string, options: { reset?: bigint; writable?: bigint; holds?: Check; count?: number; vendor?: 'intel' | 'amd'; feature?: string } = {}): MsrRow {
+export function storage(
+  index: number,
+  name: string,
+  section: string,
+  options: { reset?: bigint; writable?: bigint; holds?: Check; count?: number; vendor?: 'intel' | 'amd'; feature?: string } = {},
+): MsrRow {
   const { writable, holds, reset = 0n, ...rest } = options;
   return {
     index,
@@ -30,7 +34,13 @@ export function storage(index: number, name: string, section: string, options: {
 }
 
 /** A register that always reads the same. `ignoresWrites`: writes do nothing (where the manual says so), instead of #GP(0). */
-export function constant(index: number, name: string, section: string, value: bigint, options: { vendor?: 'intel' | 'amd'; ignoresWrites?: boolean; feature?: string } = {}): MsrRow {
+export function constant(
+  index: number,
+  name: string,
+  section: string,
+  value: bigint,
+  options: { vendor?: 'intel' | 'amd'; ignoresWrites?: boolean; feature?: string } = {},
+): MsrRow {
   const { ignoresWrites, ...rest } = options;
   return { index, name, section, read: () => value, ...rest, ...(ignoresWrites === true ? { write: () => undefined } : {}) };
 }
@@ -127,7 +137,14 @@ export const msrTable: readonly MsrRow[] = [
     },
   },
   // Loading microcode does nothing, as under a hypervisor.
-  { index: 0x79, name: 'IA32_BIOS_UPDT_TRIG', section: 'Vol. 3A 9.11.6', vendor: 'intel', read: () => raise(Vector.GP, 0), write: () => undefined },
+  {
+    index: 0x79,
+    name: 'IA32_BIOS_UPDT_TRIG',
+    section: 'Vol. 3A 9.11.6',
+    vendor: 'intel',
+    read: () => raise(Vector.GP, 0),
+    write: () => undefined,
+  },
   {
     index: 0x8b,
     name: 'IA32_BIOS_SIGN_ID',
@@ -204,7 +221,14 @@ export const msrTable: readonly MsrRow[] = [
   storage(0xc0010015, 'HWCR', 'APM Vol. 2 3.2.10', { vendor: 'amd', reset: 0x01000000n, writable: 0x7fffffffn }),
   storage(0xc001001a, 'TOP_MEM', 'APM Vol. 2 7.9.4', { vendor: 'amd' }),
   storage(0xc001001d, 'TOM2', 'APM Vol. 2 7.9.4', { vendor: 'amd' }),
-  { index: 0xc0010020, name: 'PATCH_LOADER', section: 'APM Vol. 2, Appendix A', vendor: 'amd', read: () => raise(Vector.GP, 0), write: () => undefined },
+  {
+    index: 0xc0010020,
+    name: 'PATCH_LOADER',
+    section: 'APM Vol. 2, Appendix A',
+    vendor: 'amd',
+    read: () => raise(Vector.GP, 0),
+    write: () => undefined,
+  },
   // LFENCE is always serializing (bit 1).
   storage(0xc0011029, 'DE_CFG', 'APM Vol. 2, Appendix A', { vendor: 'amd', reset: 2n }),
   constant(0xc0010055, 'INT_PENDING', 'APM Vol. 2, Appendix A', 0n, { vendor: 'amd', ignoresWrites: true }),

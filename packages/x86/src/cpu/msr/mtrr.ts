@@ -1,5 +1,5 @@
-import { raise, Vector } from '../fault.ts';
 import type { Cpu } from '../cpu.ts';
+import { raise, Vector } from '../fault.ts';
 import type { MsrRow } from './row.ts';
 
 /** Memory type range registers: storage with their checks; all memory is coherent here (SDM Vol. 3A, 11.11). Eight variable ranges, as IA32_MTRRCAP says. */
@@ -9,7 +9,14 @@ function isMemoryType(type: bigint): boolean {
   return type === 0n || type === 1n || type === 4n || type === 5n || type === 6n;
 }
 
-function row(index: number, name: string, section: string, count: number, reset: bigint, holds: (cpu: Cpu, value: bigint, index: number) => boolean): MsrRow {
+function row(
+  index: number,
+  name: string,
+  section: string,
+  count: number,
+  reset: bigint,
+  holds: (cpu: Cpu, value: bigint, index: number) => boolean,
+): MsrRow {
   return {
     index,
     name,
@@ -25,7 +32,8 @@ function row(index: number, name: string, section: string, count: number, reset:
   };
 }
 
-const fixedHolds = (_cpu: Cpu, value: bigint): boolean => [0n, 8n, 16n, 24n, 32n, 40n, 48n, 56n].every((shift) => isMemoryType((value >> shift) & 0xffn));
+const fixedHolds = (_cpu: Cpu, value: bigint): boolean =>
+  [0n, 8n, 16n, 24n, 32n, 40n, 48n, 56n].every((shift) => isMemoryType((value >> shift) & 0xffn));
 
 function variableHolds(cpu: Cpu, value: bigint, index: number): boolean {
   if (value >> BigInt(cpu.model.physicalBits) !== 0n) return false;

@@ -52,7 +52,8 @@ export function deliverProtected(cpu: Cpu, event: DeliveredEvent, flagsImage: nu
     const ss = checkStackSegment(cpu, pointer.selector, cpl, Vector.TS);
     const stack = StackCursor.inner(cpu, ss, pointer.sp, rights, (pointer.selector & 0xfffc) | cpu.ext);
     checkTargetOffset(cpu, code, offset, 0);
-    if (fromVirtual8086) for (const segment of [Segment.GS, Segment.FS, Segment.DS, Segment.ES]) stack.push(bytes, selectorOf(registers, segment));
+    if (fromVirtual8086)
+      for (const segment of [Segment.GS, Segment.FS, Segment.DS, Segment.ES]) stack.push(bytes, selectorOf(registers, segment));
     stack.push(bytes, selectorOf(registers, Segment.SS));
     stack.push(bytes, registers.gprLow(Gpr.RSP));
     pushFrame(cpu, stack, event, flagsImage, bytes);

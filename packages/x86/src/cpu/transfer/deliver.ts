@@ -7,7 +7,7 @@ import { raise, Vector } from '../fault.ts';
 import { readInterruptRedirection } from '../io-permission.ts';
 import { deliverLong, flagsForFrame } from './deliver-long.ts';
 import { deliverProtected } from './deliver-protected.ts';
-import { deliverRedirected, deliverReal } from './deliver-real.ts';
+import { deliverReal, deliverRedirected } from './deliver-real.ts';
 
 /**
  * Takes the CPU to the handler of an event, or throws the fault that arose on the way, nothing of the CPU's state having changed.
@@ -34,4 +34,3 @@ function redirect(cpu: Cpu, event: DeliveredEvent): boolean {
   if (!ioplIs3) raise(Vector.GP, 0);
   return false;
 }
-

@@ -50,7 +50,15 @@ export function checkReturnCode(cpu: Cpu, selector: number, ipLow: number, ipHig
 }
 
 /** Loads SS of an outer level, CS, CPL and rSP, and takes away data segments that the outer level may not use. */
-export function returnToOuter(cpu: Cpu, selector: number, code: Descriptor, ssSelector: number, spLow: number, spHigh: number, release: number): void {
+export function returnToOuter(
+  cpu: Cpu,
+  selector: number,
+  code: Descriptor,
+  ssSelector: number,
+  spLow: number,
+  spHigh: number,
+  release: number,
+): void {
   const cpl = selector & 3;
   loadReturnStack(cpu, code, ssSelector, cpl);
   loadCodeSegment(cpu, selector, code, cpl);
@@ -83,8 +91,8 @@ export function dropInnerDataSegments(cpu: Cpu, cpl: number): void {
     const attributes = attributesOf(registers, segment);
     if ((attributes & Attribute.UNUSABLE) !== 0) continue;
     const dpl = (attributes >>> Attribute.DPL_SHIFT) & 3;
-    const conforming = (attributes & (Attribute.CODE | Attribute.EXPAND_DOWN_OR_CONFORMING)) === (Attribute.CODE | Attribute.EXPAND_DOWN_OR_CONFORMING);
+    const conforming =
+      (attributes & (Attribute.CODE | Attribute.EXPAND_DOWN_OR_CONFORMING)) === (Attribute.CODE | Attribute.EXPAND_DOWN_OR_CONFORMING);
     if (dpl < cpl && !conforming) setNullSegment(registers, segment, 0);
   }
 }
-

@@ -3,7 +3,7 @@ import { Cr4 } from '../control-bits.ts';
 import type { Cpu } from '../cpu.ts';
 import { ALL_FLAGS, Eflags, iopl, readEflags, writeEflags } from '../eflags.ts';
 import { raise, Vector } from '../fault.ts';
-import { limitOf, selectorOf, setRealModeSegment, setVirtual8086Segment, baseLowOf } from '../segments/segment-register.ts';
+import { baseLowOf, limitOf, selectorOf, setRealModeSegment, setVirtual8086Segment } from '../segments/segment-register.ts';
 import { StackCursor } from '../stack.ts';
 import { loadCodeSegment } from './code-segment.ts';
 import { checkReturnCode, dropInnerDataSegments, loadReturnStack } from './far-return.ts';
@@ -53,7 +53,8 @@ function returnVirtual8086(cpu: Cpu, bytes: 2 | 4 | 8): void {
   const selector = stack.pop(bytes) & 0xffff;
   const flags = stack.pop(bytes) | 0;
   if (ip >>> 0 > 0xffff) raise(Vector.GP, 0);
-  if (!ioplIs3 && (((flags & Eflags.IF) !== 0 && (readEflags(registers) & Eflags.VIP) !== 0) || (flags & Eflags.TF) !== 0)) raise(Vector.GP, 0);
+  if (!ioplIs3 && (((flags & Eflags.IF) !== 0 && (readEflags(registers) & Eflags.VIP) !== 0) || (flags & Eflags.TF) !== 0))
+    raise(Vector.GP, 0);
   setVirtual8086Segment(registers, Segment.CS, selector);
   stack.commit();
   if (ioplIs3) {
@@ -119,7 +120,9 @@ function setStackPointer(cpu: Cpu, low: number, high: number): void {
 function enterVirtual8086(cpu: Cpu, stack: StackCursor, ip: number, cs: number, flags: number): void {
   const { registers } = cpu;
   const sp = stack.pop(4) | 0;
-  const selectors = [Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS].map((segment) => [segment, stack.pop(4) & 0xffff] as const);
+  const selectors = [Segment.SS, Segment.ES, Segment.DS, Segment.FS, Segment.GS].map(
+    (segment) => [segment, stack.pop(4) & 0xffff] as const,
+  );
   if (ip >>> 0 > 0xffff) raise(Vector.GP, 0);
   writeEflags(registers, flags, ALL_FLAGS);
   cpu.keepResumeFlag();

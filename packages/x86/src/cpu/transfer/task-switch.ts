@@ -35,8 +35,28 @@ interface TssLayout {
   readonly bytes: 2 | 4;
   readonly leastLimit: number;
 }
-const TSS32: TssLayout = { ip: 0x20, flags: 0x24, registers: 0x28, segments: 0x48, segmentCount: 6, segmentStride: 4, ldt: 0x60, bytes: 4, leastLimit: 0x67 };
-const TSS16: TssLayout = { ip: 0x0e, flags: 0x10, registers: 0x12, segments: 0x22, segmentCount: 4, segmentStride: 2, ldt: 0x2a, bytes: 2, leastLimit: 0x2b };
+const TSS32: TssLayout = {
+  ip: 0x20,
+  flags: 0x24,
+  registers: 0x28,
+  segments: 0x48,
+  segmentCount: 6,
+  segmentStride: 4,
+  ldt: 0x60,
+  bytes: 4,
+  leastLimit: 0x67,
+};
+const TSS16: TssLayout = {
+  ip: 0x0e,
+  flags: 0x10,
+  registers: 0x12,
+  segments: 0x22,
+  segmentCount: 4,
+  segmentStride: 2,
+  ldt: 0x2a,
+  bytes: 2,
+  leastLimit: 0x2b,
+};
 const CR3_OFFSET = 0x1c;
 const TRAP_OFFSET = 0x64;
 
@@ -149,7 +169,8 @@ function saveImage(cpu: Cpu, base: number, layout: TssLayout, flags: number, ip:
   store(layout.ip, ip);
   store(layout.flags, flags);
   for (let i = Gpr.RAX; i <= Gpr.RDI; i++) store(layout.registers + i * layout.bytes, registers.gprLow(i));
-  for (let i = 0; i < layout.segmentCount; i++) linear.write16((base + layout.segments + i * layout.segmentStride) | 0, 0, selectorOf(registers, i), 'supervisor');
+  for (let i = 0; i < layout.segmentCount; i++)
+    linear.write16((base + layout.segments + i * layout.segmentStride) | 0, 0, selectorOf(registers, i), 'supervisor');
 }
 
 /** The visible parts of all segment registers, before any descriptor is looked at: a fault then finds them in the new task. */

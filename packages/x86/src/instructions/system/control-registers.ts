@@ -85,7 +85,8 @@ export const controlRegisterRows: readonly InstructionRow[] = [
   // SMSW stores more than 16 bits only into a register.
   system('SMSW', ['0F 01 /4 Rv/Mw'], (cpu, insn) => {
     checkUmip(cpu);
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'control-register', register: 0, write: false, gpr: insn.isRegisterForm ? insn.rm : -1, by: 'smsw' });
+    if (cpu.layer !== undefined)
+      cpu.intercept({ kind: 'control-register', register: 0, write: false, gpr: insn.isRegisterForm ? insn.rm : -1, by: 'smsw' });
     writeRmSelector(cpu, insn, cpu.registers.get32(State.cr0));
   }),
   // LMSW: PE can be set, not cleared.
@@ -94,15 +95,16 @@ export const controlRegisterRows: readonly InstructionRow[] = [
     const source = readRm(cpu, insn, 2) & 0xf;
     const old = cpu.registers.get32(State.cr0);
     const next = (old & ~0xe) | source;
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw' });
+    if (cpu.layer !== undefined)
+      cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw' });
     writeCr0(cpu, next);
   }),
   system('CLTS', ['0F 06'], (cpu) => {
     cpu.requireCpl0();
     const next = cpu.registers.get32(State.cr0) & ~Cr0.TS;
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'clts' });
+    if (cpu.layer !== undefined)
+      cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'clts' });
     cpu.registers.set32(State.cr0, next);
     cpu.updateMode();
   }),
 ];
-

@@ -90,7 +90,12 @@ function outs(byte: boolean): (cpu: Cpu, insn: Insn) => void {
       const offset = readAddressRegister(cpu, Gpr.RSI, insn.addressBytes);
       linearOf(cpu, insn.segment, offset.low, offset.high, size, false);
       const { linear, linearLow, linearHigh } = cpu;
-      const value = size === 1 ? linear.read8(linearLow, linearHigh) : size === 2 ? linear.read16(linearLow, linearHigh) : linear.read32(linearLow, linearHigh);
+      const value =
+        size === 1
+          ? linear.read8(linearLow, linearHigh)
+          : size === 2
+            ? linear.read16(linearLow, linearHigh)
+            : linear.read32(linearLow, linearHigh);
       cpu.ports.write(port, size, value >>> 0);
       addToRegister(cpu, Gpr.RSI, insn.addressBytes, step(cpu, size));
     });

@@ -27,7 +27,10 @@ export function offsetOf(cpu: Cpu, insn: Insn): { low: number; high: number } {
   if (insn.index >= 0) {
     const indexLow = registers.gprLow(insn.index);
     const { scale } = insn;
-    add(indexLow << scale, scale === 0 ? registers.gprHigh(insn.index) : (registers.gprHigh(insn.index) << scale) | (indexLow >>> (32 - scale)));
+    add(
+      indexLow << scale,
+      scale === 0 ? registers.gprHigh(insn.index) : (registers.gprHigh(insn.index) << scale) | (indexLow >>> (32 - scale)),
+    );
   }
   if (insn.ripRelative) add(cpu.nextRipLow, cpu.nextRipHigh);
   return { low, high };

@@ -1,3 +1,4 @@
+import { isCanonical, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import { Activity, type Cpu } from '../../cpu/cpu.ts';
 import { cpuid } from '../../cpu/cpuid/leaves.ts';
@@ -7,7 +8,6 @@ import type { Insn } from '../../decode/insn.ts';
 import { Gpr, State } from '../../state/layout.ts';
 import { type InstructionRow, system } from '../../table/row.ts';
 import { offsetOf, readMemory64 } from './operand-access.ts';
-import { isCanonical, linearOf } from '../../cpu/address.ts';
 
 /** CPUID, MSRs, counters, HLT, MWAIT, and the caches' and TLB's instructions (SDM Vol. 2). */
 
@@ -166,4 +166,3 @@ export const processorRows: readonly InstructionRow[] = [
   system('INVLPG', ['0F 01 /7 M'], invlpg),
   system('INVPCID', ['66 0F 38 82 /r Gy,Mdq'], invpcid, { features: ['INVPCID'] }),
 ];
-

@@ -1,5 +1,5 @@
-import { Eflags, writeEflags } from '../../cpu/eflags.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
+import { Eflags, writeEflags } from '../../cpu/eflags.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { type Descriptor, SystemType } from '../../cpu/segments/descriptor.ts';
 import { isNull, tryReadDescriptor } from '../../cpu/segments/descriptor-tables.ts';
@@ -31,14 +31,16 @@ const LSL_TYPES_LONG: readonly number[] = [SystemType.LDT, SystemType.TSS_AVAILA
 
 function lar(cpu: Cpu, insn: Insn): void {
   const descriptor = visible(cpu, readRm(cpu, insn, 2));
-  const valid = descriptor !== undefined && (!descriptor.isSystem || (cpu.isLongMode ? LAR_TYPES_LONG : LAR_TYPES).includes(descriptor.type));
+  const valid =
+    descriptor !== undefined && (!descriptor.isSystem || (cpu.isLongMode ? LAR_TYPES_LONG : LAR_TYPES).includes(descriptor.type));
   if (valid) writeGpr(cpu, insn.reg, insn.operandBytes, descriptor.high & (insn.operandBytes === 2 ? 0xff00 : 0x00f0ff00), 0);
   setZf(cpu, valid);
 }
 
 function lsl(cpu: Cpu, insn: Insn): void {
   const descriptor = visible(cpu, readRm(cpu, insn, 2));
-  const valid = descriptor !== undefined && (!descriptor.isSystem || (cpu.isLongMode ? LSL_TYPES_LONG : LSL_TYPES).includes(descriptor.type));
+  const valid =
+    descriptor !== undefined && (!descriptor.isSystem || (cpu.isLongMode ? LSL_TYPES_LONG : LSL_TYPES).includes(descriptor.type));
   if (valid) writeGpr(cpu, insn.reg, insn.operandBytes, descriptor.limit | 0, 0);
   setZf(cpu, valid);
 }
