@@ -7,18 +7,18 @@ import { and, type Expr, eq, i32, or, select, shl, shrU } from '@minusone/wasm';
 export const Control = {
   RC_MASK: 3,
   /** Underflow and overflow are masked. */
-  UM: 1 << 2,
-  OM: 1 << 3,
+  UM: 0x4,
+  OM: 0x8,
   /** Flush to zero: what would be a denormal result is zero. */
-  FTZ: 1 << 4,
+  FTZ: 0x10,
   /** NaN operands by the rule of SSE (the first) rather than the x87's (the larger). */
-  FIRST_NAN: 1 << 5,
+  FIRST_NAN: 0x20,
   /** Denormal operands are zeros. */
-  DAZ: 1 << 6,
+  DAZ: 0x40,
 } as const;
 
 /** Formats: exponent range and precision, as they stand in the control. */
-export const Format = { X80: 64 << 16, BINARY32: (1 << 8) | (24 << 16), BINARY64: (2 << 8) | (53 << 16) } as const;
+export const Format = { X80: 0x40_0000, BINARY32: 0x18_0100, BINARY64: 0x35_0200 } as const;
 
 /** The control of an SSE operation, from MXCSR (SDM Vol. 1, 10.2.3): RC bits 13-14, UM bit 11, OM bit 10, FTZ bit 15, DAZ bit 6. */
 export function controlOfMxcsr(mxcsr: Expr, format: number): Expr {

@@ -24,7 +24,7 @@ import { State } from '../../state/layout.ts';
 /** The x87's register stack and status word (SDM Vol. 1, 8.1.2 and 8.1.3), as subroutines and as code within them. */
 
 /** Bits of the status word. SF comes with the exception flags IE DE ZE OE UE PE (bits 0-5). */
-export const Fsw = { SF: 1 << 6, ES: 1 << 7, C0: 1 << 8, C1: 1 << 9, C2: 1 << 10, C3: 1 << 14, B: 1 << 15, TOP_SHIFT: 11 } as const;
+export const Fsw = { SF: 0x40, ES: 0x80, C0: 0x100, C1: 0x200, C2: 0x400, C3: 0x4000, B: 0x8000, TOP_SHIFT: 11 } as const;
 /** IE with SF: stack overflow (C1 = 1) or underflow (C1 = 0). */
 export const STACK_FAULT: number = Fsw.SF | 1;
 
