@@ -136,15 +136,24 @@ test('specific EOI ends its level only; non-specific EOI the highest in service'
 });
 
 test('automatic EOI leaves ISR clear; with rotation the acknowledged level becomes lowest', () => {
-  const { pair, outb, inb, raise } = make({ icw4: 0x03 });
+  const { pair, outb, inb, raise, lower } = make({ icw4: 0x03 });
   outb(0x20, 0x80); // rotate in automatic EOI mode
   raise(0);
   expect(pair.acknowledge()).toBe(0x08);
   outb(0x20, 0x0b);
   expect(inb(0x20)).toBe(0);
+  lower(0);
+  raise(0);
   raise(1);
-  raise(7);
   expect(pair.acknowledge()).toBe(0x09);
+  expect(pair.acknowledge()).toBe(0x08);
+});
+
+test("the slave's INT falls with INTA, so that its next request, already there, is an edge for the master", () => {
+  const { pair, raise } = make({ icw4: 0x03 });
+  raise(8);
+  raise(9);
+  expect([pair.acknowledge(), pair.interruptPending, pair.acknowledge()]).toEqual([0x70, true, 0x71]);
 });
 
 test('special mask mode: a masked level in service lets lower ones through, and non-specific EOI spares it (OCW3)', () => {
@@ -185,6 +194,9 @@ test('poll: the next read acknowledges and gives 0x80 plus the level, or 0 (OCW3
   expect(inb(0xa1)).toBe(0x80);
   outb(0xa0, 0x0c);
   expect([inb(0xa0), pair.interruptPending]).toEqual([0, false]);
+  outb(0xa1, 0x5a);
+  outb(0xa0, 0x0c);
+  expect([inb(0xa1), inb(0xa1)]).toEqual([0, 0x5a]); // one read only
 });
 
 test('ICW1 clears IMR, ISR, IRR and priorities, and wants a new edge; single mode skips ICW3; no request until initialized', () => {

@@ -61,6 +61,13 @@ test('self test gives 0x55 and sets SYS; interface tests give 0; status bit 3 te
   expect([status() & 0x08, drain()]).toEqual([0, [0xee]]);
 });
 
+test('a reply that finds the output buffer full follows when it is read, with an edge of its own on IRQ 1', () => {
+  const { irq1, command, data } = make();
+  command(0xd2, 0x11);
+  command(0xd2, 0x22);
+  expect([irq1.rises, data(), irq1.rises, data(), irq1.level]).toEqual([1, 0x11, 2, 0x22, false]);
+});
+
 test('command byte and RAM are written by 0x60 to 0x7F and read by 0x20 to 0x3F', () => {
   const { data, command } = make();
   command(0x60, 0x47);

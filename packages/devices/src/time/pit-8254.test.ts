@@ -38,6 +38,12 @@ test('mode 0: OUT rises N + 1 pulses after the count was written; counting goes 
   expect(wave(gated, 6)).toBe('______');
   gated.setGate(true);
   expect(wave(gated, 5)).toBe('___--');
+  const short = new PitCounter(true);
+  short.writeControl(0x10); // low byte only
+  short.writeCount(2);
+  expect(wave(short, 4)).toBe('__--');
+  short.writeCount(2); // OUT falls at once
+  expect([short.out, wave(short, 4)]).toEqual([false, '__--']);
   counter.writeCount(9); // the first byte stops it, and OUT falls
   expect([counter.out, wave(counter, 3), low(counter)]).toEqual([false, '___', 0xfffd]);
 });
@@ -66,6 +72,10 @@ test('mode 2: low for one clock of N; a new count waits for the end of the cycle
   expect(wave(counter, 3)).toBe('---');
   counter.setGate(true);
   expect(wave(counter, 6)).toBe('----_-');
+  wave(counter, 3);
+  expect(wave(counter, 1)).toBe('_');
+  counter.setGate(false);
+  expect(counter.out).toBe(true); // at once, in the middle of the pulse
 });
 
 test('mode 3: square wave; odd counts are high for (N + 1) / 2; the element counts by two', () => {
@@ -85,6 +95,16 @@ test('mode 4: strobe of one clock, N + 1 after writing, once; mode 5: N + 1 afte
   expect(wave(hardware, 5)).toBe('-----');
   hardware.setGate(true);
   expect(wave(hardware, 6)).toBe('---_--');
+});
+
+test('a latched count stays until it is read: a second latch command has no effect; then the living count is read', () => {
+  const counter = programmed(2, 100);
+  counter.advance(11);
+  counter.latchCount();
+  counter.advance(20);
+  counter.latchCount();
+  expect([counter.read(), counter.read()]).toEqual([90, 0]);
+  expect([counter.read(), counter.read()]).toEqual([70, 0]);
 });
 
 test('a count of 0 is 65536, or 10000 in BCD; the element reads in BCD', () => {
