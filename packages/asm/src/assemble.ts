@@ -45,6 +45,8 @@ const ALIASES: Readonly<Record<string, string>> = {
   WAIT: 'FWAIT',
   INT3: 'INT3',
 };
+/** A far operand makes another instruction of these. */
+const FAR_FORMS: Readonly<Record<string, string>> = { jmp: 'JMPF', call: 'CALLF' };
 const DATA: Readonly<Record<string, number>> = { db: 1, dw: 2, dd: 4, dq: 8 };
 const MAX_PASSES = 30;
 
@@ -314,7 +316,8 @@ class Assembler {
     };
     const lookup = this.#lookup(address);
     const operands: AsmOperand[] = splitOperands(rest).map((part) => parseOperand(part, lookup, final, complain));
-    const mnemonic = canonical(word, this.#index);
+    const isFar = operands.some((operand) => operand.kind === 'far' || (operand.kind === 'memory' && operand.isFar));
+    const mnemonic = canonical(isFar ? (FAR_FORMS[word.toLowerCase()] ?? word) : word, this.#index);
     const candidates = this.#index.get(mnemonic);
     if (candidates === undefined) return complain(`the mnemonic '${word}' is unknown`, 'See the coverage page for what the CPU knows.');
     const unsized = operands.some((operand) => operand.kind === 'memory' && operand.bytes === 0);

@@ -14,6 +14,8 @@ export interface MemoryOperand {
   readonly displacement: bigint;
   /** `[rel x]`: x is an address, to be reached relative to RIP. */
   readonly relative: boolean;
+  /** `far [x]`: a pointer with a selector. */
+  readonly isFar: boolean;
   /** The displacement is not known yet. */
   readonly isForward: boolean;
 }
@@ -81,19 +83,20 @@ export function parseOperand(source: string, lookup: Lookup, final: boolean, com
   let text = source.trim();
   let bytes = 0;
   let distance: '' | 'short' | 'near' = '';
+  let isFar = false;
   for (;;) {
     const match = /^([a-z]+)\b\s*(?:ptr\b)?\s*(?=\S)/i.exec(text);
     const word = match?.[1]?.toLowerCase() ?? '';
     if (word in SIZES) bytes = SIZES[word] as number;
     else if (word === 'short' || word === 'near') distance = word;
-    else if (word === 'far') bytes = 0;
+    else if (word === 'far') isFar = true;
     else break;
     text = text.slice((match as RegExpExecArray)[0].length);
   }
   const register = registerNamed(text);
   if (register !== undefined && register.kind !== 'ip') return { kind: 'register', register };
   const memory = /^(?:([c-gs]s)\s*:\s*)?\[(.*)\]$/i.exec(text);
-  if (memory !== null) return parseMemory(memory[2] as string, memory[1], bytes, lookup, final, complain);
+  if (memory !== null) return { ...parseMemory(memory[2] as string, memory[1], bytes, lookup, final, complain), isFar };
   const far = /^([^:[\]]+):([^:[\]]+)$/.exec(text);
   if (far !== null) {
     return {
@@ -162,6 +165,7 @@ function parseMemory(
     scale,
     displacement: displacement.value,
     relative,
+    isFar: false,
     isForward: displacement.isForward,
   };
 }

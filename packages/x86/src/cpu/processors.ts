@@ -71,6 +71,7 @@ export class Processors {
   #end = 0;
   #current = -1;
   #stopRequested = false;
+  #idleCount = 0;
 
   /** @throws {InvalidArgumentError} `cpus` is not 1 to 64 */
   constructor(options: ProcessorsOptions) {
@@ -117,6 +118,11 @@ export class Processors {
     return this.cpus.reduce((sum, cpu) => sum + cpu.instructions, 0);
   }
 
+  /** How often every CPU was waiting. */
+  get idleCount(): number {
+    return this.#idleCount;
+  }
+
   /** Makes `run` return 'stopped' at the end of the instruction under way. */
   stop(): void {
     this.#stopRequested = true;
@@ -139,6 +145,7 @@ export class Processors {
       this.clock.expire(this.#timeNs());
       if (this.#stopRequested) return { reason: 'stopped' };
       if (!this.cpus.some((cpu) => cpu.isRunnable)) {
+        this.#idleCount++;
         const deadlineNs = this.clock.nextDeadlineNs;
         if (!this.#isVirtual || deadlineNs === Number.POSITIVE_INFINITY) {
           return deadlineNs === Number.POSITIVE_INFINITY ? { reason: 'idle' } : { reason: 'idle', deadlineNs };

@@ -1,4 +1,4 @@
-import { add, and, extendU, i32, i64, or, rotl, select, shl, shrS, shrU, wrap } from '@minusone/wasm';
+import { add, and, extendU, i32, i64, or, rotl, select, shl, shrS, shrU, sub, wrap } from '@minusone/wasm';
 import type { Emit, Value } from '../../semantics/emit.ts';
 import { Gpr, Segment } from '../../state/layout.ts';
 import { type InstructionRow, instruction } from '../../table/row.ts';
@@ -19,6 +19,30 @@ function sized(bytes: number, offset: Value): Value {
 
 /** POP computes a memory destination based on the stack pointer after the increment (SDM Vol. 2B, POP). */
 const STACK_BASED = 1;
+
+function enter(e: Emit): void {
+  const bytes = e.operandBytes;
+  const level = e.insn.immediate2 & 31;
+  const number = (n: number): Value => (e.stackBytes === 8 ? i64(n) : i32(n));
+  const wrapped = (x: Value): Value => e.let(e.stackBytes === 2 ? and(x, i32(0xffff)) : x);
+  const stackPointer = e.gpr(Gpr.RSP, e.stackBytes).read();
+  const framePointer = e.gpr(Gpr.RBP, e.stackBytes).read();
+  const frame = wrapped(add(stackPointer, number(-bytes)));
+  const values = [e.gpr(Gpr.RBP, bytes).read()];
+  for (let n = 1; n < level; n++) values.push(e.load(Segment.SS, wrapped(add(framePointer, number(-bytes * n))), bytes));
+  if (level > 0) values.push(sized(bytes, frame));
+  const slots = values.map((_, n) => wrapped(add(stackPointer, number(-bytes * (n + 1)))));
+  const room = e.dst.read();
+  const top = wrapped(sub(slots[slots.length - 1] as Value, e.stackBytes === 8 ? extendU(room) : room));
+  for (const slot of slots) e.probeWrite(Segment.SS, slot, bytes);
+  // The new top of the stack must be writable, too (SDM Vol. 2A, ENTER).
+  e.probeWrite(Segment.SS, top, bytes);
+  slots.forEach((slot, n) => {
+    e.store(Segment.SS, slot, values[n] as Value, bytes);
+  });
+  e.gpr(Gpr.RBP, bytes).write(sized(bytes, frame));
+  e.gpr(Gpr.RSP, e.stackBytes).write(top);
+}
 
 export const dataTransferRows: readonly InstructionRow[] = [
   instruction(
@@ -163,6 +187,8 @@ export const dataTransferRows: readonly InstructionRow[] = [
     e.gpr(Gpr.RSP, e.stackBytes).write(add(frame, e.stackBytes === 8 ? i64(bytes) : i32(bytes)));
     e.gpr(Gpr.RBP, bytes).write(caller);
   }),
+  /** ENTER (SDM Vol. 2A): saves the frame pointer, copies the outer frames' pointers, makes room. The level (0 to 31) unrolls the copying. */
+  instruction('ENTER', ['C8 Iw,Ib d64'], enter, { dependsOn: (insn) => insn.immediate2 & 31 }),
   instruction('LAHF', ['9F'], (e) => e.ah.write(or(and(e.flags.read(), i32(0xd5)), i32(2)))),
   /** SAHF loads SF, ZF, AF, PF and CF; OF stays. */
   instruction('SAHF', ['9E'], (e) => {
