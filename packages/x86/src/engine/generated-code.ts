@@ -1,6 +1,6 @@
 import { InternalError } from '@minusone/core';
 import type { MachineMemory } from '@minusone/memory';
-import { type FunctionRef, type FunctionType, ModuleBuilder } from '@minusone/wasm';
+import { FunctionRef, type FunctionType, ModuleBuilder } from '@minusone/wasm';
 import type { Runtime } from '../semantics/runtime.ts';
 import type { Subroutine } from '../semantics/subroutine.ts';
 
@@ -16,14 +16,6 @@ export interface SlowPathFunctions {
 const ACCESS_TYPE: FunctionType = { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] };
 const RAISE_TYPE: FunctionType = { params: ['i32', 'i32', 'i32'], results: [] };
 const WASM_PAGE_BYTES = 65536;
-
-/** Thrown while a module is built, when a subroutine turns out to be needed that is not imported yet. */
-class MissingSubroutine {
-  readonly subroutine: Subroutine;
-  constructor(subroutine: Subroutine) {
-    this.subroutine = subroutine;
-  }
-}
 
 /**
  * Generated modules of one machine: they import the memory, the dispatch table, the slow paths, and the subroutines they call, which are compiled when
@@ -51,7 +43,7 @@ export class GeneratedCode {
   }
 
   /**
-   * Builds and instantiates a module. `define` may run more than once: until it is known which subroutines it calls.
+   * Builds and instantiates a module. `define` runs again if it calls subroutines that were not expected.
    * @param importTable without it the module cannot dispatch by itself, and nothing keeps its instance alive
    */
   build(
@@ -73,19 +65,17 @@ export class GeneratedCode {
       };
       const imported = new Map<Subroutine, FunctionRef>();
       for (const subroutine of needed) imported.set(subroutine, module.importFunction('subroutine', subroutine.name, subroutine.type));
+      let isComplete = true;
       const link = (subroutine: Subroutine): FunctionRef => {
         const ref = imported.get(subroutine);
-        if (ref === undefined) throw new MissingSubroutine(subroutine);
-        return ref;
+        if (ref !== undefined) return ref;
+        // Imports come before functions: note it, go on with a stand-in, and build again.
+        isComplete = false;
+        needed.add(subroutine);
+        return new FunctionRef(0, subroutine.name, subroutine.type);
       };
-      try {
-        define(module, { slow, link });
-      } catch (error) {
-        if (!(error instanceof MissingSubroutine)) throw error;
-        needed.add(error.subroutine);
-        continue;
-      }
-      return this.#instantiate(module, needed);
+      define(module, { slow, link });
+      if (isComplete) return this.#instantiate(module, needed);
     }
   }
 

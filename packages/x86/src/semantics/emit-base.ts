@@ -24,7 +24,16 @@ import { Gpr, Segment, State, segmentOffset } from '../state/layout.ts';
 import type { Mode } from '../state/mode.ts';
 import type { Emit, FlagsEmit, FpuEmit, Operand, Value } from './emit.ts';
 import { FpuInState } from './fpu-in-state.ts';
-import { type ClaimedPlace, claimLinear, emitSegmentAccess, highHalf, readLinear, writeClaimed, writeLinear } from './memory-access.ts';
+import {
+  type ClaimedPlace,
+  claimLinear,
+  emitSegmentAccess,
+  OWN_SEGMENT,
+  probeLinear,
+  readLinear,
+  writeClaimed,
+  writeLinear,
+} from './memory-access.ts';
 import { MemoryOperand, operandOf, RegisterOperand } from './operands.ts';
 import type { Runtime } from './runtime.ts';
 import { type AccessBytes, loadAt, storeTo } from './state-access.ts';
@@ -84,6 +93,8 @@ export abstract class EmitBase implements Emit {
   abstract relativeTarget(): Value;
   /** Offset in CS of this instruction, i64. */
   abstract thisIp(): Value;
+  /** The segment register of the memory operand, as i32: asked for where it is flat. */
+  abstract ownSegment(): Value;
   /** FOP: the low three bits of the opcode, and ModRM. */
   abstract opcodeForFpu(): Value;
   /** Leaves without a trace: the fault's fields are set. */
@@ -198,6 +209,7 @@ export abstract class EmitBase implements Emit {
   }
   /** Whether an access through the segment needs neither base nor limit. */
   isFlat(segment: number): boolean {
+    if (segment === OWN_SEGMENT) return true;
     if (this.mode.codeBits === 64) return segment !== Segment.FS && segment !== Segment.GS;
     return this.mode.flatData && (segment === Segment.DS || segment === Segment.ES || segment === Segment.SS);
   }
@@ -228,8 +240,7 @@ export abstract class EmitBase implements Emit {
     this.accessesMemory = true;
     this.#claims.push({ segment, offset });
     const linear = emitSegmentAccess(this, segment, offset, bytes, true);
-    const ok = this.f.call(this.runtime.slow.probe, this.cpu, wrap(linear), highHalf(linear), i32(bytes | (segment << 16)));
-    this.f.if(eqz(ok), () => this.leaveForFault());
+    probeLinear(this, linear, bytes, segment);
   }
   memory(offset: Value, bytes: AccessBytes, segment: number = this.insn.segment): Operand {
     return new MemoryOperand(this, bytes, segment, this.f.let(offset));

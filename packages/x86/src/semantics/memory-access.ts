@@ -1,4 +1,4 @@
-import { add, and, type Expr, eq, eqz, extendU, gtU, i32, i64, ltU, ne, or, shrU, wrap } from '@minusone/wasm';
+import { add, and, type Expr, eq, eqz, extendU, gtU, i32, i64, ltU, ne, or, shl, shrU, wrap } from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
 import { TLB_ENTRIES, TlbField } from '../engine/memory/tlb-layout.ts';
 import { Segment, State, segmentOffset } from '../state/layout.ts';
@@ -32,6 +32,13 @@ export function emitSegmentAccess(e: EmitBase, segment: number, offset: Expr, by
   return f.let(extendU(add(loadAt(cpu, segmentOffset(segment, 'base'), 4), first)));
 }
 
+/** Asks whether `bytes` at a linear address may be written. */
+export function probeLinear(e: EmitBase, linear: Expr, bytes: number, segment: number): void {
+  const { f, cpu } = e;
+  const ok = f.let(f.call(e.runtime.slow.probe, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
+  f.if(eqz(ok), () => e.leaveForFault());
+}
+
 /** The TLB entry for a linear address. */
 function entryOf(e: EmitBase, linear: Expr): Expr {
   return e.f.let(add(loadAt(e.cpu, State.tlb, 4), and(shrU(wrap(linear), i32(7)), i32((TLB_ENTRIES - 1) << 5))));
@@ -43,7 +50,15 @@ function matches(entry: Expr, tag: number, linear: Expr, bytes: number): Expr {
   return eq(loadAt(entry, tag, 8), and(last, i64(-4096)));
 }
 
-const accessWord = (bytes: number, segment: number): Expr => i32(bytes | (segment << 16));
+/**
+ * Stands for "the segment of the instruction's memory operand, which is flat": which one it is matters only for a fault, and comes from where the projection has it.
+ */
+export const OWN_SEGMENT = 8;
+
+/** What the slow paths are told of an access: bytes, and the segment in bits 16-18. */
+function accessWord(e: EmitBase, bytes: number, segment: number): Expr {
+  return segment === OWN_SEGMENT ? or(i32(bytes), shl(e.ownSegment(), i32(16))) : i32(bytes | (segment << 16));
+}
 const hostOf = (entry: Expr, linear: Expr): Expr => add(wrap(linear), loadAt(entry, TlbField.addend, 4));
 
 /** Reads `bytes` at a linear address. */
@@ -55,7 +70,7 @@ export function readLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segmen
     matches(entry, TlbField.readTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {
-      const slow = f.let(f.call(e.runtime.slow.load, cpu, wrap(linear), highHalf(linear), accessWord(bytes, segment)));
+      const slow = f.let(f.call(e.runtime.slow.load, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
       f.if(eqz(slow), () => e.leaveForFault());
       return slow;
     },
@@ -73,7 +88,7 @@ export function writeLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, value
     () => storeTo(f, hostOf(entry, linear), 0, bytes, fixed),
     () => {
       storeTo(f, cpu, State.scratch, bytes, fixed);
-      const done = f.call(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(bytes, segment));
+      const done = f.call(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment));
       f.if(eqz(done), () => e.leaveForFault());
     },
   );
@@ -96,7 +111,7 @@ export function claimLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segme
     matches(entry, TlbField.writeTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {
-      const slow = f.let(f.call(e.runtime.slow.claim, cpu, wrap(linear), highHalf(linear), accessWord(bytes, segment)));
+      const slow = f.let(f.call(e.runtime.slow.claim, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
       f.if(eqz(slow), () => e.leaveForFault());
       return slow;
     },
@@ -114,7 +129,7 @@ export function writeClaimed(e: EmitBase, place: ClaimedPlace, value: Expr): voi
     () => storeTo(f, host, 0, bytes, fixed),
     () => {
       storeTo(f, cpu, State.scratch, bytes, fixed);
-      f.callVoid(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(bytes, segment));
+      f.callVoid(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment));
     },
   );
 }

@@ -5,7 +5,7 @@ import type { ResolvedOperand } from '../decode/operands.ts';
 import { Segment, State, segmentOffset } from '../state/layout.ts';
 import type { Operand, Value } from './emit.ts';
 import type { EmitBase, RegisterPlace } from './emit-base.ts';
-import type { ClaimedPlace } from './memory-access.ts';
+import { type ClaimedPlace, OWN_SEGMENT } from './memory-access.ts';
 import { type AccessBytes, asType, loadAt, storeTo } from './state-access.ts';
 
 /** What all operands share: what they cannot do is a defect of the row that asks. */
@@ -104,7 +104,9 @@ export class RegisterOperand extends OperandBase {
 /** Memory: where it is, is computed before the instruction's effect begins (or, for strings, before each iteration). */
 export class MemoryOperand extends OperandBase {
   readonly kind = 'memory';
+  /** As accesses name it: OWN_SEGMENT where it is flat. */
   readonly #segment: number;
+  readonly #register: number;
   #offset: Value | undefined;
   #claim: ClaimedPlace | undefined;
   /** For X and Y operands. */
@@ -112,7 +114,8 @@ export class MemoryOperand extends OperandBase {
 
   constructor(e: EmitBase, bytes: number, segment: number, offset: Value | undefined, string?: 'source' | 'destination') {
     super(e, bytes, -1);
-    this.#segment = segment;
+    this.#register = segment;
+    this.#segment = string === undefined && segment === e.insn.segment && e.isFlat(segment) ? OWN_SEGMENT : segment;
     this.#offset = offset;
     this.string = string;
   }
@@ -122,7 +125,7 @@ export class MemoryOperand extends OperandBase {
     this.#claim = undefined;
   }
   override get segment(): number {
-    return this.#segment;
+    return this.#register;
   }
   override get offset(): Value {
     if (this.#offset === undefined) throw new InternalError('A memory operand is used before its place is known.');
@@ -143,11 +146,11 @@ export class MemoryOperand extends OperandBase {
   override part(offset: number, bytes: AccessBytes): Operand {
     const { e } = this;
     const moved = offset === 0 ? this.offset : e.let(e.wrapOffset(add(this.offset, e.addressBytes === 8 ? i64(offset) : i32(offset))));
-    return new MemoryOperand(e, bytes, this.#segment, moved);
+    return new MemoryOperand(e, bytes, this.#register, moved);
   }
   override requireAligned(bytes: 16 | 32): void {
     const { e } = this;
-    const linear = wrap(add(e.segmentBase(this.#segment), extendU(this.offset)));
+    const linear = wrap(add(e.segmentBase(this.#register), extendU(this.offset)));
     e.raise(Vector.GP, 0, ne(and(linear, i32(bytes - 1)), i32(0)));
   }
 }

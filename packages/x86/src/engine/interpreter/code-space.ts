@@ -128,7 +128,7 @@ export class CodeSpace implements MemoryObserver {
 
   /** Writes the records of instructions that stand one after another from a page offset on, making the handlers they need. */
   #writeRecords(first: number, insns: readonly Insn[], mode: Mode, offset: number): void {
-    const keys = insns.map(handlerKey);
+    const keys = insns.map((insn) => handlerKey(insn, mode));
     this.#makeHandlers(insns, keys, mode);
     let at = offset;
     insns.forEach((insn, n) => {
@@ -173,6 +173,7 @@ export class CodeSpace implements MemoryObserver {
     u16[h + RecordField.next / 2] = offset + insn.length;
     u16[h + RecordField.count / 2] = count;
     u8[record + RecordField.scale] = insn.scale;
+    u8[record + RecordField.segment] = insn.segment;
     i32[w + RecordField.taken / 4] = 0;
     i32[w + RecordField.follow / 4] = 0;
   }

@@ -62,7 +62,7 @@ export class HandlerEmit extends EmitBase {
     const register = (field: number): Value => loadAt(add(cpu, loadAt(record, field, 2)), 0, bytes);
     let sum: Value = wide ? loadSignedAt(record, RecordField.displacement, 4) : loadAt(record, RecordField.displacement, 4);
     if (insn.ripRelative) sum = add(this.#ipAfter(wide), sum);
-    if (insn.base >= 0) sum = add(register(RecordField.base), sum);
+    else sum = add(register(RecordField.base), sum);
     if (insn.index >= 0) {
       const scale = loadAt(record, RecordField.scale, 1);
       sum = add(sum, shl(register(RecordField.index), wide ? extendU(scale) : scale));
@@ -79,6 +79,9 @@ export class HandlerEmit extends EmitBase {
     return f.let(
       bytes === 8 ? loadSignedAt(record, RecordField.immediate2, 4) : loadAt(record, RecordField.immediate2, bytes as AccessBytes),
     );
+  }
+  ownSegment(): Value {
+    return loadAt(this.record, RecordField.segment, 1);
   }
   opcodeForFpu(): Value {
     return loadAt(this.record, RecordField.immediate2, 4);

@@ -6,6 +6,7 @@ import type { Runtime } from '../../semantics/runtime.ts';
 import { loadAt } from '../../semantics/state-access.ts';
 import type { Subroutine } from '../../semantics/subroutine.ts';
 import { emitUnitChecks, emitUnitEffects, unitFault } from '../../semantics/unit-checks.ts';
+import { Segment } from '../../state/layout.ts';
 import type { Mode } from '../../state/mode.ts';
 import { CodeExit } from '../exit.ts';
 import type { GeneratedCode } from '../generated-code.ts';
@@ -113,16 +114,18 @@ export class Handlers {
   }
 }
 
-/** What a handler depends on besides the mode, as one number below 2^53. */
-export function handlerKey(insn: Insn): number {
-  const { form } = insn;
+/** What a handler depends on besides the mode, as one number below 2^53. A missing base register reads as zero; flat segments share handlers. */
+export function handlerKey(insn: Insn, mode: Mode): number {
+  const { form, segment } = insn;
   const memory = form.hasModrm && !insn.isRegisterForm;
-  const addressing = memory ? 1 + (insn.base >= 0 ? 1 : 0) + (insn.index >= 0 ? 2 : 0) + (insn.ripRelative ? 4 : 0) : 0;
+  const addressing = memory ? 1 + (insn.index >= 0 ? 2 : 0) + (insn.ripRelative ? 4 : 0) : 0;
+  const flat = mode.codeBits === 64 ? segment < Segment.FS : mode.flatData && segment !== Segment.CS && segment < Segment.FS;
+  const sharesSegment = flat && form.unit !== 'x87';
   const bits =
     (31 - Math.clz32(insn.operandBytes)) |
     ((31 - Math.clz32(insn.addressBytes)) << 2) |
     (addressing << 4) |
-    (insn.segment << 8) |
+    ((sharesSegment ? 7 : segment) << 8) |
     ((insn.rep === 0 ? 0 : insn.rep & 3) << 11) |
     ((insn.lock ? 1 : 0) << 13) |
     ((insn.vectorBytes >> 4) << 14);

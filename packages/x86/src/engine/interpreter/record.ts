@@ -23,6 +23,8 @@ export const RecordField = {
   count: 36,
   /** u8: log2 of the scale. */
   scale: 38,
+  /** u8: segment register of the memory operand. */
+  segment: 39,
   /** i32: records of the target, and of the next instruction, where they stand in the same page and are known; otherwise 0. */
   taken: 40,
   follow: 44,
