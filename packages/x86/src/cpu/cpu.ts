@@ -277,7 +277,7 @@ export class Cpu implements EngineHost {
       if (this.#stopRequested) return 'stopped';
       const executed = this.instructions;
       if (executed >= this.#stopAt) return 'budget';
-      registers.set32(State.leave, 0);
+      registers.set32(State.leave, registers.get32(State.leave) & ~Leave.EVENT);
       this.#budgetEnd = this.#stopAt;
       registers.set32(State.budget, this.#stopAt - executed);
       if (this.#takeEvent()) continue;

@@ -135,7 +135,7 @@ export class Processors {
   }
 
   /**
-   * Runs until something is to be reported, at the latest after `budget` instructions of time on the virtual clock, or of each CPU on the host clock.
+   * Runs until something is to be reported, at the latest after about `budget` instructions of time (with several CPUs up to a round more).
    * @param budget at least 1
    */
   run(budget: number): ProcessorsResult {
@@ -163,7 +163,8 @@ export class Processors {
 
   #round(limit: number): ProcessorsResult | undefined {
     const quantum = !this.#isVirtual ? HOST_QUANTUM : this.cpus.length > 1 ? QUANTUM : LONGEST_WINDOW;
-    this.#end = Math.min(limit, this.#now + quantum);
+    // Rounds of several CPUs are always whole: what they do must not depend on how the caller slices time.
+    this.#end = this.cpus.length > 1 ? this.#now + quantum : Math.min(limit, this.#now + quantum);
     if (this.#isVirtual) this.#end = Math.min(this.#end, Math.max(this.#now + 1, this.#toInstructions(this.clock.nextDeadlineNs)));
     for (let index = 0; index < this.cpus.length; index++) {
       const cpu = this.cpus[index] as Cpu;
@@ -171,7 +172,9 @@ export class Processors {
       if (result === 'stopped' || this.#stopRequested) return { reason: 'stopped' };
       if (result === 'shutdown' || result === 'restart') return { reason: result, cpu };
     }
-    this.#advanceTo(this.#end);
+    // Where all wait, it is not yet the end of the window: the next event may come sooner.
+    const waits = !this.cpus.some((cpu) => cpu.isRunnable);
+    this.#advanceTo(waits ? Math.max(this.#now, ...this.cpus.map((_, index) => this.#timeOf(index))) : this.#end);
     return undefined;
   }
 

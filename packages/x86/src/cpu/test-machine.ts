@@ -54,6 +54,7 @@ export class TestMachine {
     this.physical.addSlot({ id: 0, gpa: 0, bytes: 2 ** 21, hostOffset: this.memory.ramOffset });
     const model = options.model ?? intel;
     const space = new CodeSpace(this.memory, new Decoder(table, new Set(model.features)));
+    this.physical.observer = space;
     this.processors = new Processors({
       memory: this.memory,
       physical: this.physical,
