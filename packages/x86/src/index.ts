@@ -1,14 +1,4 @@
 export * from './cpu/index.ts';
-export { ApicBus } from './cpu/apic/apic-bus.ts';
-export { type ApicHost, LocalApic, type LocalApicOptions } from './cpu/apic/local-apic.ts';
-export { ApicRegister, DeliveryMode } from './cpu/apic/registers.ts';
-export { Activity, Cpu, type CpuOptions, InterruptShadow, type RunResult } from './cpu/cpu.ts';
-export * from './cpu/cpuid/model.ts';
-export { Eflags, readEflags, writeEflags } from './cpu/eflags.ts';
-export * from './cpu/extension.ts';
-export { hasErrorCode, Vector } from './cpu/fault.ts';
-export { Processors, type ProcessorsOptions } from './cpu/processors.ts';
-export { setSegment } from './cpu/segments/segment-register.ts';
 export * from './decode/decoder.ts';
 export * from './decode/insn.ts';
 export * from './decode/operand-size.ts';
