@@ -18,6 +18,13 @@ const EFLAGS_TF = 1 << 8;
 const FAULTED = 0;
 const ALONE = -1;
 
+/** An instruction that was run alone: its bytes, and its record with a `stop` after it. */
+interface Single {
+  readonly insn: Insn;
+  readonly bytes: Uint8Array;
+  readonly record: number;
+}
+
 /** Runs one CPU's instructions: finds blocks, enters compiled code, and puts RIP and the budget right whenever it comes back. */
 export class CpuEngine implements Engine, CodeUser {
   readonly linear: LinearAccess;
@@ -29,8 +36,8 @@ export class CpuEngine implements Engine, CodeUser {
   readonly #registers: Registers;
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
-  /** Two records for an instruction that is run alone. */
-  readonly #single: number;
+  /** Instructions that were run alone, by place in linear memory and mode: good as long as the bytes are the same. */
+  readonly #singles = new Map<number, Single>();
   readonly #bytes = new Uint8Array(15);
   #insn: Insn | undefined;
   #mode: Mode = modeOf(0);
@@ -47,7 +54,6 @@ export class CpuEngine implements Engine, CodeUser {
     this.#i32 = space.memory.i32;
     this.#u16 = space.memory.u16;
     this.memory = new LinearMemory(space.memory, host);
-    this.#single = space.memory.allocate(2 * RECORD_BYTES, 16);
     this.linear = new EngineLinearAccess(space.memory, this.memory, this.#registers);
     space.slow.add(host.state, this.memory);
     space.addUser(this);
@@ -115,6 +121,7 @@ export class CpuEngine implements Engine, CodeUser {
   }
   recordsFlushed(): void {
     this.memory.tlb.clearJumps();
+    this.#singles.clear();
     this.#link = 0;
   }
 
@@ -182,7 +189,7 @@ export class CpuEngine implements Engine, CodeUser {
       case CodeExit.SYSTEM:
         this.#goTo(record, RecordField.offset);
         this.#giveBack(this.#count(record) - 1);
-        if (this.#space.isBlockRecord(record)) this.#insn = this.#space.systemInsn(record);
+        this.#insn = this.#space.systemInsn(record);
         return Exit.SYSTEM;
       case CodeExit.FAULT:
         this.#goTo(record, RecordField.offset);
@@ -225,7 +232,7 @@ export class CpuEngine implements Engine, CodeUser {
 
   /** Notes that a link of `record` may lead to where RIP is now. */
   #noteLink(record: number): void {
-    this.#link = this.#space.isBlockRecord(record) ? record : 0;
+    this.#link = record;
     if (this.#link === 0) return;
     const offset = this.#u16[((record & ~1) + RecordField.offset) >>> 1] as number;
     const base = this.#field(State.ripBase);
@@ -310,14 +317,12 @@ export class CpuEngine implements Engine, CodeUser {
       this.#fetchFault(Vector.GP);
       return Exit.FAULT;
     }
-    const insn = this.#fetch(low, linearLow, linearHigh);
-    if (insn === undefined) return Exit.FAULT;
+    const single = this.#fetchSingle(low, linearLow, linearHigh);
+    if (single === undefined) return Exit.FAULT;
+    const { insn, record } = single;
     this.#insn = insn;
     this.trace?.(insn, this.#registers);
     const offset = linearLow & 0xfff;
-    const record = this.#single;
-    this.#space.writeSingle(record, insn, mode, offset);
-    this.#space.writePseudo(record + RECORD_BYTES, this.#space.handlers.pseudo.stop, offset + insn.length);
     this.#setRipBase(low, high, offset);
     const budget = this.#budget;
     const isStepping = (this.#field(State.eflags) & EFLAGS_TF) !== 0;
@@ -330,6 +335,38 @@ export class CpuEngine implements Engine, CodeUser {
     const isUndone = exit === Exit.FAULT || code === CodeExit.REPEAT;
     this.#setField(State.budget, isUndone ? budget : budget - 1);
     return exit;
+  }
+
+  /** The instruction at a linear address as a record; undefined: fetching it faults, as is noted. */
+  #fetchSingle(ip: number, low: number, high: number): Single | undefined {
+    const mode = this.#mode;
+    const page = this.memory.locateCode(low, high);
+    if (page === -2) return undefined;
+    const key = page < 0 ? -1 - mode.word : (page + (low & 0xfff)) * 0x8000 + mode.word;
+    const known = this.#singles.get(key);
+    if (known !== undefined && this.#isStill(known, ip, low, high)) return known;
+    const insn = this.#fetch(ip, low, high);
+    if (insn === undefined) return undefined;
+    const record = known?.record ?? this.#space.allocateRecords(2);
+    this.#space.writeSingle(record, insn, mode, low & 0xfff);
+    this.#space.writePseudo(record + RECORD_BYTES, this.#space.handlers.pseudo.stop, (low & 0xfff) + insn.length);
+    const single = { insn, bytes: this.#bytes.slice(0, insn.length), record };
+    this.#singles.set(key, single);
+    return single;
+  }
+  /** Whether the bytes at a linear address are those of a known instruction, and can all be fetched. */
+  #isStill({ bytes }: Single, ip: number, low: number, high: number): boolean {
+    const { length } = bytes;
+    if (!this.#mode.flatCode && (ip >>> 0) + length - 1 > this.#limit) return false;
+    const first = Math.min(length, 4096 - (low & 0xfff));
+    if (!this.#fetchBytes(low, high, first, 0)) return false;
+    for (let n = 0; n < first; n++) if (this.#bytes[n] !== bytes[n]) return false;
+    if (first === length) return true;
+    const next = (low + first) | 0;
+    const nextHigh = next === 0 && this.#mode.codeBits === 64 ? (high + 1) | 0 : high;
+    if (!this.#fetchBytes(next, nextHigh, length - first, first)) return false;
+    for (let n = first; n < length; n++) if (this.#bytes[n] !== bytes[n]) return false;
+    return true;
   }
 
   /** Fetches and decodes the instruction at a linear address, across pages if need be; undefined: a fault is noted. */

@@ -13,6 +13,8 @@ import { RECORD_BYTES, RecordField } from './record.ts';
 
 /** Instructions of a block at most: what a budget has to cover before the block is entered. */
 const MAX_BLOCK = 48;
+/** How far beyond a block handlers are made ahead. */
+const LOOK_AHEAD_BYTES = 512;
 const DEFAULT_RECORD_BYTES = 12 * 2 ** 20;
 
 /** A block of the interpreter: straight-line records of one page. */
@@ -76,9 +78,6 @@ export class CodeSpace implements MemoryObserver {
   systemInsn(record: number): Insn | undefined {
     return this.#systemInsns.get(record);
   }
-  isBlockRecord(record: number): boolean {
-    return record >= this.#firstRecord && record < this.#endOfRecords;
-  }
 
   #decodeBlock(hostPage: number, offset: number, modeWord: number, key: number): Block | undefined {
     const mode = modeOf(modeWord);
@@ -97,11 +96,8 @@ export class CodeSpace implements MemoryObserver {
       if (insn.form.flow !== 'next' || at >= 4096 || insns.length === MAX_BLOCK) break;
     }
     if (insns.length === 0 && fault < 0) return undefined;
-    const needed = (insns.length + 1) * RECORD_BYTES;
-    if (this.#nextRecord + needed > this.#endOfRecords) this.flush();
-    const record = this.#nextRecord;
-    this.#nextRecord += needed;
-    this.#writeRecords(record, insns, mode, offset);
+    const record = this.allocateRecords(insns.length + 1);
+    this.#writeRecords(record, insns, mode, offset, [hostPage + at, hostPage + Math.min(4096, at + LOOK_AHEAD_BYTES)]);
     const isFaulting = fault >= 0;
     const last = record + insns.length * RECORD_BYTES;
     const endsBlock = insns.length > 0 && (insns[insns.length - 1] as Insn).form.flow !== 'next';
@@ -127,9 +123,9 @@ export class CodeSpace implements MemoryObserver {
   }
 
   /** Writes the records of instructions that stand one after another from a page offset on, making the handlers they need. */
-  #writeRecords(first: number, insns: readonly Insn[], mode: Mode, offset: number): void {
+  #writeRecords(first: number, insns: readonly Insn[], mode: Mode, offset: number, ahead: readonly [number, number] = [0, 0]): void {
     const keys = insns.map((insn) => handlerKey(insn, mode));
-    this.#makeHandlers(insns, keys, mode);
+    this.#makeHandlers(insns, keys, mode, ahead);
     let at = offset;
     insns.forEach((insn, n) => {
       const record = first + n * RECORD_BYTES;
@@ -139,13 +135,32 @@ export class CodeSpace implements MemoryObserver {
       at += insn.length;
     });
   }
-  #makeHandlers(insns: readonly Insn[], keys: readonly number[], mode: Mode): void {
+  /** @param ahead where in linear memory the code goes on, and where it ends: a module costs more than what is in it, so what stands there is looked at too */
+  #makeHandlers(insns: readonly Insn[], keys: readonly number[], mode: Mode, ahead: readonly [number, number]): void {
     const wanted = new Map<number, WantedHandler>();
-    insns.forEach((insn, n) => {
-      const key = keys[n] as number;
+    const want = (insn: Insn, key: number): void => {
       if (!wanted.has(key) && this.handlers.find(insn, key, mode.word) === 0) wanted.set(key, { insn, mode, key });
+    };
+    insns.forEach((insn, n) => {
+      want(insn, keys[n] as number);
     });
-    if (wanted.size > 0) this.handlers.make([...wanted.values()]);
+    if (wanted.size === 0) return;
+    for (let [at, end] = ahead; at < end; ) {
+      const insn = this.decoder.decode(this.memory.u8, at, end, mode.codeBits);
+      if (typeof insn === 'string') break;
+      want(insn, handlerKey(insn, mode));
+      at += insn.length;
+    }
+    this.handlers.make([...wanted.values()]);
+  }
+
+  /** Room for records one after another; flushes all if there is none. */
+  allocateRecords(count: number): number {
+    const needed = count * RECORD_BYTES;
+    if (this.#nextRecord + needed > this.#endOfRecords) this.flush();
+    const record = this.#nextRecord;
+    this.#nextRecord += needed;
+    return record;
   }
 
   /** Writes one instruction's record, to be followed by another. */
