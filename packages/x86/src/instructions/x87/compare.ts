@@ -1,4 +1,4 @@
-import { and, eq, eqz, geU, i32, i64, type Local, or, select, shl, shrU } from '@minusone/wasm';
+import { and, eq, geU, i32, i64, type Local, or, select, shl, shrU } from '@minusone/wasm';
 import type { Emit } from '../../semantics/emit.ts';
 import { type Subroutine, subroutine } from '../../semantics/subroutine.ts';
 import { COMPARE_FLAGS_SHIFT, compare, Relation } from '../../softfloat/compare.ts';
@@ -29,13 +29,23 @@ const relateRegisters: Subroutine = subroutine('x87.relateRegisters', { params: 
   f.return(f.call(link(relate), cpu, quiet));
 });
 
-/** (cpu, relation, pops): C3, C2 and C0 stand as ZF, PF and CF (SDM Vol. 1, Table 8-6), where the comparison was made. */
+/** (cpu, relation, pops): C3, C2 and C0 stand as ZF, PF and CF (SDM Vol. 1, Table 8-6). The stack is popped unless an unmasked exception stops that. */
 const setConditionCodes: Subroutine = subroutine('x87.setConditionCodes', { params: ['i32', 'i32', 'i32'], results: [] }, (f, link) => {
   const [cpu, relation, pops] = f.params as [Local, Local, Local];
-  f.if(eqz(and(relation, i32(DELIVERED))), () => f.return());
   const codes = shl(and(relation, i32(Relation.UNORDERED)), i32(8));
   writeFsw(f, cpu, or(and(readFsw(f, cpu), i32(~(Fsw.C0 | Fsw.C2 | Fsw.C3))), codes));
-  f.callVoid(link(pop), cpu, pops);
+  f.if(and(relation, i32(DELIVERED)), () => f.callVoid(link(pop), cpu, pops));
+});
+
+/** (cpu, i, quiet) -> as `relateRegisters`; C1 stays as it is, unless the stack underflows (SDM Vol. 2A, FCOMI). */
+const relateKeepingC1: Subroutine = subroutine('x87.relateKeepingC1', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f, link) => {
+  const [cpu, i, quiet] = f.params as [Local, Local, Local];
+  const c1 = f.let(and(readFsw(f, cpu), i32(Fsw.C1)));
+  const underflows = or(f.call(link(isEmpty), cpu, i32(0)), f.call(link(isEmpty), cpu, i));
+  const kept = f.let(select(underflows, i32(0), c1));
+  const relation = f.let(f.call(link(relateRegisters), cpu, i, quiet));
+  writeFsw(f, cpu, or(readFsw(f, cpu), kept));
+  f.return(relation);
 });
 
 /** (cpu, i, quiet, pops). */
@@ -93,14 +103,15 @@ function memory(kind: 'float' | 'integer', pops: number): (e: Emit) => void {
   };
 }
 
-/** FCOMI and its kin: ZF, PF and CF instead of condition codes. OF, SF and AF are cleared. An unmasked exception leaves them and the stack alone. */
+/**
+ * FCOMI and its kin: ZF, PF and CF instead of condition codes; OF, SF and AF are cleared. An unmasked exception keeps the stack from
+ * being popped. The SDM leaves EFLAGS alone then, too; AMD processors set them to what the comparison gave.
+ */
 function toEflags(quiet: 0 | 1, pops: number): (e: Emit) => void {
   return (e) => {
-    const relation = e.call(relateRegisters, e.cpu, i32(e.src.index), i32(quiet));
-    e.if(and(relation, i32(DELIVERED)), () => {
-      e.flags.write(and(relation, i32(0xff)));
-      e.callVoid(pop, e.cpu, i32(pops));
-    });
+    const relation = e.call(relateKeepingC1, e.cpu, i32(e.src.index), i32(quiet));
+    e.flags.write(e.let(and(relation, i32(0xff))));
+    if (pops > 0) e.callVoid(pop, e.cpu, e.let(shrU(and(relation, i32(DELIVERED)), i32(8))));
   };
 }
 

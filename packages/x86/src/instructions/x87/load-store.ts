@@ -54,15 +54,17 @@ const pushRegister: Subroutine = subroutine('x87.pushRegister', { params: ['i32'
 /** Where a store leaves its flags (with SF) until memory has been written. */
 const FLAGS: number = State.scratch + FLAGS_OFFSET;
 
-/** (cpu, flags, veto) -> 1 where memory is to be written: no flag of `veto` is raised and unmasked. */
-const mayStore: Subroutine = subroutine('x87.mayStore', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
+/** (cpu, flags, veto) -> 1 where memory is to be written: no flag of `veto` is raised and unmasked. Where it is not, neither is the result inexact. */
+export const mayStore: Subroutine = subroutine('x87.mayStore', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
   const [cpu, flags, veto] = f.params as [Local, Local, Local];
-  f.store(cpu, flags, { offset: FLAGS });
-  f.return(eqz(and(and(flags, veto), xor(readFcw(f, cpu), i32(-1)))));
+  const allowed = f.let(eqz(and(and(flags, veto), xor(readFcw(f, cpu), i32(-1)))));
+  f.store(cpu, select(allowed, flags, and(flags, i32(~Flag.PE))), { offset: FLAGS });
+  f.if(eqz(allowed), () => writePlace(f, cpu, Place.ROUNDED_UP, i32(0)));
+  f.return(allowed);
 });
 
 /** (cpu, stored, pops): after the store, or where there was none: the status word, and the pops that only a store has. */
-const finishStore: Subroutine = subroutine('x87.finishStore', { params: ['i32', 'i32', 'i32'], results: [] }, (f, link) => {
+export const finishStore: Subroutine = subroutine('x87.finishStore', { params: ['i32', 'i32', 'i32'], results: [] }, (f, link) => {
   const [cpu, stored, pops] = f.params as [Local, Local, Local];
   const flags = load('i32', cpu, { offset: FLAGS });
   f.drop(f.call(link(raise), cpu, flags, readPlace(f, cpu, Place.ROUNDED_UP, 'i32')));
@@ -192,7 +194,7 @@ export const loadStoreRows: readonly InstructionRow[] = [
   instruction('FSTP', ['D9 /3 Md', 'DD /3 Mq'], storeFloat(1)),
   instruction('FSTP', ['DB /7 Mt'], storeExtended),
   instruction('FST', ['DD D0+i STi'], (e) => e.callVoid(storeRegister, e.cpu, i32(e.dst.index), i32(0))),
-  instruction('FSTP', ['DD D8+i STi', 'D9 D8+i STi alt', 'DF D0+i STi alt', 'DF D8+i STi alt'], (e) =>
+  instruction('FSTP', ['DD D8+i STi', 'DF D0+i STi alt', 'DF D8+i STi alt'], (e) =>
     e.callVoid(storeRegister, e.cpu, i32(e.dst.index), i32(1)),
   ),
   instruction('FIST', ['DF /2 Mw', 'DB /2 Md'], storeInteger(0, 0)),

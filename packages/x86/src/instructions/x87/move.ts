@@ -1,7 +1,7 @@
 import { and, eqz, i32, i64, type Local, load, or, xor } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../../semantics/subroutine.ts';
 import { type InstructionRow, instruction } from '../../table/row.ts';
-import { free, isEmpty, moveTop, raise, registerAddress, STACK_FAULT, underflow, writeRegister } from './stack.ts';
+import { free, isEmpty, moveTop, pop, raise, registerAddress, STACK_FAULT, underflow, writeRegister } from './stack.ts';
 
 /** (cpu, i): swaps ST(0) and ST(i). Empty ones are filled with NaNs first, if stack underflow is masked. */
 const exchange: Subroutine = subroutine('x87.exchange', { params: ['i32', 'i32'], results: [] }, (f, link) => {
@@ -34,7 +34,6 @@ const moveIf: Subroutine = subroutine('x87.moveIf', { params: ['i32', 'i32', 'i3
     f.drop(f.call(link(underflow), cpu, i32(0)));
     f.return();
   });
-  f.drop(f.call(link(raise), cpu, i32(0), i32(0)));
   f.if(condition, () => {
     const from = f.let(f.call(link(registerAddress), cpu, i));
     f.callVoid(link(writeRegister), cpu, i32(0), load('i64', from), load('i32', from, { offset: 8, bytes: 2 }));
@@ -58,6 +57,25 @@ const rotateStack: Subroutine = subroutine('x87.rotateStack', { params: ['i32', 
   const [cpu, by] = f.params as [Local, Local];
   f.drop(f.call(link(raise), cpu, i32(0), i32(0)));
   f.callVoid(link(moveTop), cpu, by);
+});
+
+/** (cpu, i, pops): marks ST(i) empty, then pops. C1 is undefined in the manual; here it is cleared. */
+const freeRegister: Subroutine = subroutine('x87.freeRegister', { params: ['i32', 'i32', 'i32'], results: [] }, (f, link) => {
+  const [cpu, i, pops] = f.params as [Local, Local, Local];
+  f.drop(f.call(link(raise), cpu, i32(0), i32(0)));
+  f.callVoid(link(free), cpu, i);
+  f.callVoid(link(pop), cpu, pops);
+});
+
+/** (cpu, i): FSTPNCE, "no check for exceptions": moves ST(0) to ST(i) unless it is empty, and pops. */
+const moveUnchecked: Subroutine = subroutine('x87.moveUnchecked', { params: ['i32', 'i32'], results: [] }, (f, link) => {
+  const [cpu, i] = f.params as [Local, Local];
+  f.drop(f.call(link(raise), cpu, i32(0), i32(0)));
+  f.if(eqz(f.call(link(isEmpty), cpu, i32(0))), () => {
+    const from = f.let(f.call(link(registerAddress), cpu, i32(0)));
+    f.callVoid(link(writeRegister), cpu, i, load('i64', from), load('i32', from, { offset: 8, bytes: 2 }));
+  });
+  f.callVoid(link(pop), cpu, i32(1));
 });
 
 /** FCMOVcc by condition number (SDM Vol. 2A, FCMOVcc): below, equal, below or equal, unordered, and their opposites. */
@@ -84,10 +102,8 @@ export const moveRows: readonly InstructionRow[] = [
   instruction('FABS', ['D9 E1'], (e) => e.callVoid(changeSign, e.cpu, i32(0x7fff), i32(0))),
   instruction('FDECSTP', ['D9 F6'], (e) => e.callVoid(rotateStack, e.cpu, i32(7))),
   instruction('FINCSTP', ['D9 F7'], (e) => e.callVoid(rotateStack, e.cpu, i32(1))),
-  instruction('FFREE', ['DD C0+i STi'], (e) => e.callVoid(free, e.cpu, i32(e.dst.index))),
-  instruction('FFREEP', ['DF C0+i STi'], (e) => {
-    e.callVoid(free, e.cpu, i32(e.dst.index));
-    e.callVoid(moveTop, e.cpu, i32(1));
-  }),
+  instruction('FFREE', ['DD C0+i STi'], (e) => e.callVoid(freeRegister, e.cpu, i32(e.dst.index), i32(0))),
+  instruction('FFREEP', ['DF C0+i STi'], (e) => e.callVoid(freeRegister, e.cpu, i32(e.dst.index), i32(1))),
+  instruction('FSTPNCE', ['D9 D8+i STi'], (e) => e.callVoid(moveUnchecked, e.cpu, i32(e.dst.index))),
   instruction('FNOP', ['D9 D0'], () => {}),
 ];

@@ -10,12 +10,15 @@ import {
   type Local,
   load,
   mul,
+  ne,
   or,
+  select,
   shl,
   shrU,
   xor,
 } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../../semantics/subroutine.ts';
+import { Flag } from '../../softfloat/flags.ts';
 import { pack80 } from '../../softfloat/pack.ts';
 import { Place, readPlace, type Slot } from '../../softfloat/scratch.ts';
 import { unpack80 } from '../../softfloat/unpack.ts';
@@ -106,18 +109,21 @@ export const pop: Subroutine = subroutine('x87.pop', { params: ['i32', 'i32'], r
 
 /**
  * (cpu, flags, c1) -> 1 where the instruction goes on: adds exception flags (and SF) to the status word, sets C1, and ES and B if an exception is unmasked. Unmasked IE, DE
- * and ZE leave the operands alone (SDM Vol. 1, 8.5).
+ * and ZE leave the operands alone, and nothing is computed that could be inexact or round up (SDM Vol. 1, 8.5).
  */
 export const raise: Subroutine = subroutine('x87.raise', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
   const [cpu, flags, c1] = f.params as [Local, Local, Local];
   const unmasked = f.let(and(and(flags, i32(0x3f)), xor(readFcw(f, cpu), i32(-1))));
-  const fsw = f.let(or(or(and(readFsw(f, cpu), i32(~Fsw.C1)), flags), shl(c1, i32(9))));
+  const stops = f.let(ne(and(unmasked, i32(Flag.IE | Flag.DE | Flag.ZE)), i32(0)));
+  const raised = select(stops, and(flags, i32(~(Flag.OE | Flag.UE | Flag.PE))), flags);
+  const up = select(stops, and(c1, flags), c1); // stack overflow, which is IE, says so
+  const fsw = f.let(or(or(and(readFsw(f, cpu), i32(~Fsw.C1)), raised), shl(up, i32(9))));
   f.if(
     unmasked,
     () => writeFsw(f, cpu, or(fsw, i32(Fsw.ES | Fsw.B))),
     () => writeFsw(f, cpu, fsw),
   );
-  f.return(eqz(and(unmasked, i32(7))));
+  f.return(xor(stops, i32(1)));
 });
 
 /** (cpu, i) -> 1 where it goes on: stack underflow. The masked response is the default NaN in ST(i). */
@@ -157,11 +163,12 @@ export const pushBits: Subroutine = subroutine('x87.pushBits', { params: ['i32',
   f.callVoid(link(writeRegister), cpu, i32(0), significand, signExponent);
 });
 
-/** (cpu, flags): pushes the result slot, with the flags of its making. */
+/** (cpu, flags): pushes the result slot, with the flags of its making. Unmasked DE is reported, but does not keep the number from being loaded. */
 export const pushResult: Subroutine = subroutine('x87.pushResult', { params: ['i32', 'i32'], results: [] }, (f, link) => {
   const [cpu, flags] = f.params as [Local, Local];
   f.if(eqz(f.call(link(mayPush), cpu)), () => f.return());
-  f.if(eqz(f.call(link(raise), cpu, flags, i32(0))), () => f.return());
+  const goesOn = f.let(f.call(link(raise), cpu, flags, i32(0)));
+  f.if(and(xor(goesOn, i32(1)), flags), () => f.return());
   f.callVoid(link(moveTop), cpu, i32(7));
   f.callVoid(link(pack80), cpu, f.call(link(registerAddress), cpu, i32(0)));
   f.callVoid(link(markValid), cpu, i32(0));
