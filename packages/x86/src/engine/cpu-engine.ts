@@ -155,9 +155,8 @@ export class CpuEngine implements Engine, CodeUser {
         continue;
       }
       this.#setField(State.budget, budget - count);
-      const exit = this.#settle(enter(record, this.#state));
-      if (exit !== Exit.NEXT) return this.#takeLeave(exit);
-      if (this.#field(State.leave) !== 0 && this.#takeLeave(exit) === Exit.LEAVE) return Exit.LEAVE;
+      const exit = this.#takeLeave(this.#settle(enter(record, this.#state)));
+      if (exit !== Exit.NEXT) return exit;
     }
   }
   #runTraced(): Exit {
@@ -194,6 +193,10 @@ export class CpuEngine implements Engine, CodeUser {
       case CodeExit.FAULT:
         this.#goTo(record, RecordField.offset);
         this.#giveBack(this.#count(record));
+        if (this.memory.waits) {
+          this.memory.waits = false;
+          return Exit.RESTART;
+        }
         return Exit.FAULT;
       case CodeExit.LEAVE:
         this.#goTo(record, RecordField.next);
@@ -332,7 +335,7 @@ export class CpuEngine implements Engine, CodeUser {
     const code = this.#space.handlers.enter(record, this.#state);
     const exit = this.#settle(code);
     this.#link = 0;
-    const isUndone = exit === Exit.FAULT || code === CodeExit.REPEAT;
+    const isUndone = exit === Exit.FAULT || exit === Exit.RESTART || code === CodeExit.REPEAT;
     this.#setField(State.budget, isUndone ? budget : budget - 1);
     return exit;
   }

@@ -4,6 +4,14 @@ import type { Insn } from '../decode/insn.ts';
 import type { Exit } from './exit.ts';
 
 /**
+ * Decides whether a device may be read now. A read that must be answered from outside first is refused: the instruction is abandoned without a trace
+ * (Exit.RESTART), and runs again later. Writes are never refused.
+ */
+export interface ReadGate {
+  mayRead(gpa: number, bytes: number): boolean;
+}
+
+/**
  * The line between the CPU (registers, segmentation, exceptions, events: plain TypeScript in `cpu/`) and the engine that runs its
  * instructions (`engine/`: TLB, code cache, interpreter, JIT). The CPU calls `Engine`; the engine asks `EngineHost`.
  */
@@ -18,6 +26,8 @@ export interface EngineHost {
   readonly stage?: SecondStage | null;
   /** Names layer, EPTP or nCR3, and VPID or ASID: translations are kept apart by it. Absent: 0. */
   readonly addressSpaceTag?: number;
+  /** Absent: devices answer at once. */
+  readonly gate?: ReadGate;
   /** Hardware breakpoints on data: true where the linear range touches an enabled DR0-3 of the kind; the page then has no fast tags. */
   watches(linearLow: number, linearHigh: number, bytes: number, write: boolean): boolean;
   /** True while any data breakpoint is enabled on the page of this linear address. */
@@ -59,11 +69,14 @@ export interface EngineStatistics {
 
 /** Runs one CPU's instructions. */
 export interface Engine {
-  /** Runs from RIP until there is a reason to come back; at most `State.budget` instructions, each taking one from it. */
+  /** Runs from RIP until there is a reason to come back; exactly as many instructions as leave `State.budget`, which ends at 0 or more. */
   execute(): Exit;
-  /** Runs exactly one instruction (single step, interrupt shadow, the last of a budget), interpreted. */
+  /**
+   * Runs exactly one instruction (single step, interrupt shadow), interpreted, and takes one from the budget. A repeated string instruction makes one iteration with
+   * EFLAGS.TF set, otherwise up to some thousands: while it is not through, RIP stays and the budget too.
+   */
   executeOne(): Exit;
-  /** The decoded instruction at RIP after Exit.SYSTEM, and its effect's row. Throws GuestFault if fetching now faults. */
+  /** The decoded instruction at RIP, after Exit.SYSTEM. */
   currentInsn(): Insn;
   readonly linear: LinearAccess;
   /** The mode word changed (CPL, CS, SS, CR0 ...): recompute which TLB set and which code applies. Cheap when nothing changed. */

@@ -369,4 +369,16 @@ describe('devices', () => {
     expect(cpu.engine.execute()).toBe(Exit.LEAVE);
     expect(writes).toEqual([[0x18, 2, 12]]);
   });
+  test('a read that the gate refuses leaves no trace, and runs again', () => {
+    let isOpen = false;
+    const cpu = new TestCpu({ gate: { mayRead: () => isOpen } });
+    cpu.physical.mapMmio(0xd_0000, 0x1000, { readMmio: () => 7, writeMmio: () => {} });
+    cpu.load([0xff, 0xc1, 0x01, 0x03, 0x03, 0x03]); // inc ecx; add [rbx], eax; add eax, [rbx]
+    cpu.setGpr(RBX, 0xd_0000n).setGpr(RAX, 1n);
+    expect(cpu.run(3)).toMatchObject({ exit: Exit.RESTART, instructions: 1 });
+    expect([cpu.rip, cpu.gpr(RCX)]).toEqual([0x1002n, 1n]);
+    isOpen = true;
+    expect(cpu.run(2).instructions).toBe(2);
+    expect(cpu.gpr(RAX)).toBe(8n);
+  });
 });

@@ -8,6 +8,7 @@ import { instructionTable } from '../instructions/index.ts';
 import { Segment, STATE_BYTES, State } from '../state/layout.ts';
 import { Registers } from '../state/registers.ts';
 import { CpuEngine } from './cpu-engine.ts';
+import type { ReadGate } from './engine.ts';
 import { Exit } from './exit.ts';
 import { CodeSpace } from './interpreter/code-space.ts';
 
@@ -25,6 +26,7 @@ export interface TestCpuOptions {
   /** Of the segments, where they are not flat. */
   readonly segmentLimit?: number;
   readonly codeBase?: number;
+  readonly gate?: ReadGate;
 }
 
 /** How a run ended. */
@@ -84,18 +86,18 @@ export class TestCpu {
     setSegment(registers, Segment.CS, 8, 0x9b | dpl | (bits === 64 ? 0x2000 : bits === 32 ? 0x4000 : 0), limit, options.codeBase ?? 0);
     registers.set32(State.mode, deriveModeWord(registers));
     this.space = new CodeSpace(this.memory, new Decoder(instructionTable), 2 ** 20);
+    const paging = (): PagingControls => this.paging;
     this.engine = new CpuEngine(this.space, {
       state: this.state,
       physical: this.physical,
-      cpu: undefined,
       get paging(): PagingControls {
         return paging();
       },
+      ...(options.gate === undefined ? {} : { gate: options.gate }),
       watches: () => false,
       watchesPage: () => false,
-    } as never);
+    });
     this.physical.observer = this.space;
-    const paging = (): PagingControls => this.paging;
     registers.rip = BigInt(origin);
     registers.setGpr(4, 0x8000n);
   }

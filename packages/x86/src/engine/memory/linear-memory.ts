@@ -25,6 +25,8 @@ export class LinearMemory {
   host = -1;
   gpa = 0;
   misses = 0;
+  /** The fault that was just reported is none: a device's answer is to be waited for. */
+  waits = false;
   readonly memory: MachineMemory;
   readonly #host: EngineHost;
   readonly #registers: Registers;
@@ -156,7 +158,6 @@ export class LinearMemory {
 
   /** Copies `bytes` at a linear address to `to` in linear memory. The caller has checked its form. False: a fault is noted, nothing was read of a device. */
   read(low: number, high: number, bytes: number, kind: AccessKind, to: number): boolean {
-    const { u8 } = this.memory;
     this.#watch(low, high, bytes, false);
     const first = Math.min(bytes, 0x1000 - (low & 0xfff));
     if (!this.locate(low, high, false, kind)) return false;
@@ -164,13 +165,19 @@ export class LinearMemory {
     if (first < bytes) {
       const next = (low + first) | 0;
       if (!this.locate(next, this.#nextHigh(next, high), false, kind)) return false;
+      if (!this.#mayRead(host, gpa, first) || !this.#mayRead(this.host, this.gpa, bytes - first)) return false;
       this.#readPart(this.host, this.gpa, bytes - first, to + first);
       this.#readPart(host, gpa, first, to);
       return true;
     }
-    if (host >= 0) u8.copyWithin(to, host, host + bytes);
-    else this.#readPart(-1, gpa, bytes, to);
+    if (!this.#mayRead(host, gpa, bytes)) return false;
+    this.#readPart(host, gpa, bytes, to);
     return true;
+  }
+  #mayRead(host: number, gpa: number, bytes: number): boolean {
+    if (host >= 0 || (this.#host.gate?.mayRead(gpa, bytes) ?? true)) return true;
+    this.waits = true;
+    return false;
   }
   #readPart(host: number, gpa: number, bytes: number, to: number): void {
     const { memory } = this;
