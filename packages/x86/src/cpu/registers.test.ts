@@ -124,6 +124,13 @@ test('CPUID: vendor, signature, features; a feature taken away is not advertised
   expect(m.handled).toBe(6);
 });
 
+test('CPUID ignores ECX but for the leaves that have sub-leaves (SDM Vol. 2A, CPUID)', () => {
+  const topology = { apicId: 0, cpus: 1 };
+  expect(modelLeaf(intel, 0x80000001, 0x1234, topology, 1)).toEqual(modelLeaf(intel, 0x80000001, 0, topology, 1));
+  expect(modelLeaf(intel, 1, 7, topology, 1)).toEqual(modelLeaf(intel, 1, 0, topology, 1));
+  expect(modelLeaf(intel, 7, 1, topology, 1).ebx).toBe(0);
+});
+
 test('CPUID beyond the last basic leaf: the last one on Intel, zeros on AMD (SDM Vol. 2A, CPUID; APM Vol. 3, E.2)', () => {
   const topology = { apicId: 0, cpus: 1 };
   expect(modelLeaf(intel, 0x20, 0, topology, 1)).toEqual(modelLeaf(intel, 0x16, 0, topology, 1));

@@ -19,6 +19,8 @@ export interface Topology {
   readonly cpus: number;
 }
 
+/** Leaves whose answer depends on ECX; the others ignore it. */
+const SUBLEAVES: readonly number[] = [4, 7, 0xb, 0xd];
 const LAST_BASIC = 0x16;
 const LAST_EXTENDED = 0x80000008;
 
@@ -44,7 +46,7 @@ export function modelLeaf(model: CpuModel, leaf: number, subleaf: number, topolo
     if (model.vendor === 'amd') return { eax: 0, ebx: 0, ecx: 0, edx: 0 };
     at = LAST_BASIC;
   }
-  const result = featureBits(model, at, subleaf);
+  const result = featureBits(model, at, SUBLEAVES.includes(at) ? subleaf : 0);
   fixedFields(model, at, subleaf, topology, xcr0, result);
   return result;
 }
