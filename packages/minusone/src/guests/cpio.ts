@@ -66,8 +66,7 @@ export function readCpio(archive: Uint8Array): { readonly path: string; readonly
   const decoder = new TextDecoder();
   const files = [];
   for (let at = 0; at + HEADER_BYTES <= archive.length; ) {
-    const field = (index: number): number =>
-      Number.parseInt(decoder.decode(archive.subarray(at + 6 + 8 * index, at + 14 + 8 * index)), 16);
+    const field = (index: number): number => Number.parseInt(decoder.decode(archive.subarray(at + 6 + 8 * index, at + 14 + 8 * index)), 16);
     const [mode, size, nameBytes] = [field(1), field(6), field(11)];
     const path = decoder.decode(archive.subarray(at + HEADER_BYTES, at + HEADER_BYTES + nameBytes - 1));
     if (path === TRAILER) break;

@@ -21,7 +21,8 @@ const INIT = (startup: string): string => `#!/bin/sh
 /bin/busybox mount -t sysfs sysfs /sys
 /bin/busybox mount -t devtmpfs devtmpfs /dev
 /bin/busybox --install -s
-export HOME=/root PATH=/bin:/sbin:/usr/bin:/usr/sbin TERM=\${TERM:-linux} PS1='\\w \\$ '
+hostname minusone
+export HOME=/root PATH=/bin:/sbin:/usr/bin:/usr/sbin TERM=\${TERM:-linux} PS1='\${PWD/$HOME/\\~} \\$ '
 cd /root
 ${startup}
 setsid cttyhack sh
@@ -52,6 +53,8 @@ export function buildInitramfs(options: InitramfsOptions): Uint8Array {
     { type: 'character-device', path: 'dev/console', major: 5, minor: 1 },
     { type: 'file', path: 'bin/busybox', data: options.busybox, mode: 0o755 },
     { type: 'symlink', path: 'bin/sh', target: 'busybox' },
+    { type: 'file', path: 'etc/passwd', data: encoder.encode('root::0:0:root:/root:/bin/sh\n') },
+    { type: 'file', path: 'etc/group', data: encoder.encode('root:x:0:\n') },
     { type: 'file', path: 'init', data: encoder.encode(INIT(options.startup ?? '')), mode: 0o755 },
     ...more,
   ]);

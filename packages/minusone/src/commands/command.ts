@@ -1,0 +1,16 @@
+import type { OptionRow, ParsedOptions } from '../options/option.ts';
+import type { CliIo } from '../terminal/cli-io.ts';
+
+/** A command of the CLI, as a row: the dispatcher and the help pages read it. */
+export interface Command {
+  readonly name: string;
+  /** One line for the list of commands. */
+  readonly summary: string;
+  /** What stands after the options, such as `FILE`. */
+  readonly operands: readonly string[];
+  readonly options: readonly OptionRow[];
+  /** More to know, for the command's own help. */
+  readonly details?: string;
+  /** @returns the exit status */
+  run(options: ParsedOptions, io: CliIo): Promise<number>;
+}
