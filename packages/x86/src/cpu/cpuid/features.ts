@@ -76,7 +76,7 @@ group(7, 'ebx', {
   SHA: 29,
 });
 group(7, 'ecx', { UMIP: 2, LA57: 16, RDPID: 22 });
-group(7, 'edx', { FSRM: 4 });
+group(7, 'edx', { FSRM: 4, ARCH_CAPABILITIES: 29 });
 group(0xd, 'eax', { XSAVEOPT: 0, XSAVEC: 1, XGETBV1: 2 }, 1);
 group(0x80000001, 'ecx', { LAHF64: 0, CMP_LEGACY: 1, CR8_LEGACY: 4, LZCNT: 5, SSE4A: 6, PREFETCHW: 8, TOPOEXT: 22 });
 group(0x80000001, 'edx', { SYSCALL: 11, NX: 20, MMXEXT: 22, FFXSR: 25, PDPE1GB: 26, RDTSCP: 27, LM: 29 });

@@ -112,7 +112,7 @@ export const intel: CpuModel = new CpuModel({
   model: 0x55,
   stepping: 4,
   brand: 'Ring Minus One Virtual CPU (Intel)',
-  features: baseFeatures,
+  features: [...baseFeatures, 'ARCH_CAPABILITIES'],
   physicalBits: 40,
   tscHz: 1_000_000_000,
 });

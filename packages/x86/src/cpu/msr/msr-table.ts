@@ -149,10 +149,12 @@ export const msrTable: readonly MsrRow[] = [
     index: 0x8b,
     name: 'IA32_BIOS_SIGN_ID',
     section: 'Vol. 3A 9.11.7.1',
-    // Revision 1, as a microcode update would leave it; software writes 0 before CPUID.
-    read: (cpu) => (cpu.model.vendor === 'intel' ? 1n << 32n : 1n),
+    // A revision that no operating system knows an erratum of; software writes 0 before CPUID.
+    read: (cpu) => (cpu.model.vendor === 'intel' ? 0x0200_7006n << 32n : 0x0830_107cn),
     write: () => undefined,
   },
+  // Nothing is executed speculatively: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO.
+  constant(0x10a, 'IA32_ARCH_CAPABILITIES', 'Vol. 4, Table 2-2', 0xd10_e179n, { feature: 'ARCH_CAPABILITIES' }),
   constant(0xfe, 'IA32_MTRRCAP', 'Vol. 3A 11.11.1', 0x508n, { feature: 'MTRR' }),
   storage(Msr.SYSENTER_CS, 'IA32_SYSENTER_CS', 'Vol. 3A 5.8.7', { feature: 'SEP', writable: 0xffffffffn }),
   storage(Msr.SYSENTER_ESP, 'IA32_SYSENTER_ESP', 'Vol. 3A 5.8.7', { feature: 'SEP', holds: canonical }),
