@@ -60,13 +60,16 @@ export class Label {
 export class FunctionBuilder {
   readonly type: FunctionType;
   readonly params: Local[];
-  readonly #code = new CodeBuffer();
+  #code = new CodeBuffer();
   readonly #labels: Label[] = [];
   readonly #typeIndex: (type: FunctionType) => number;
   // Declared locals as runs of one type each, which is how the binary format writes them.
   readonly #runTypes: ValType[] = [];
   readonly #runCounts: number[] = [];
   #locals: number;
+  // Locals of values whose scope is over, and those of the scope that is open: see `scratch`.
+  readonly #free = new Map<ValType, number[]>();
+  #scratch: Snapshot[] | undefined;
 
   /** @param typeIndex  gives the module's index of a function type, for indirect calls */
   constructor(type: FunctionType, typeIndex: (type: FunctionType) => number) {
@@ -89,10 +92,36 @@ export class FunctionBuilder {
   /** Computes `x` now and keeps it: the result can be used any number of times from here on. Constants and earlier results are given back as they are. */
   let(x: Expr): Expr {
     if (x instanceof Constant || x instanceof Snapshot) return x;
-    const snapshot = new Snapshot(x.type, this.#declare(x.type), x.significantBits);
+    // The local is chosen before the value is computed: `x` may not be built from values of a scope that is over.
+    const snapshot = this.#snapshot(x.type, x.significantBits);
     x.emit(this.#code);
     this.#code.localSet(snapshot.index);
     return snapshot;
+  }
+
+  /**
+   * Runs `body`, and gives the locals of all values that were computed by {@link let} and {@link ifExpr} in it free for others: none of them may be used
+   * afterwards. What outlives the scope is put into a {@link local}. Keeps large functions small: the engines' baseline compilers visit every local at every branch.
+   */
+  scratch(body: () => void): void {
+    const outer = this.#scratch;
+    const mine: Snapshot[] = [];
+    this.#scratch = mine;
+    body();
+    this.#scratch = outer;
+    for (const { type, index } of mine) {
+      const free = this.#free.get(type);
+      if (free === undefined) this.#free.set(type, [index]);
+      else free.push(index);
+    }
+  }
+
+  /** Builds code that comes before all that has been built so far: for what is known only afterwards, such as which locals have to be loaded. */
+  prologue(body: () => void): void {
+    const rest = this.#code;
+    this.#code = new CodeBuffer(rest.length + 256);
+    body();
+    this.#code.append(rest);
   }
 
   /** Assigns to a local (or to a mutable global). */
@@ -169,7 +198,7 @@ export class FunctionBuilder {
     requireType(other.type, type, 'ifExpr');
     other.emit(this.#code);
     this.close();
-    const snapshot = new Snapshot(type, this.#declare(type), Math.max(value.significantBits, other.significantBits));
+    const snapshot = this.#snapshot(type, Math.max(value.significantBits, other.significantBits));
     this.#code.localSet(snapshot.index);
     return snapshot;
   }
@@ -330,6 +359,13 @@ export class FunctionBuilder {
       this.#runCounts.push(1);
     }
     return this.#locals++;
+  }
+
+  #snapshot(type: ValType, significantBits: number): Snapshot {
+    const index = this.#free.get(type)?.pop() ?? this.#declare(type);
+    const snapshot = new Snapshot(type, index, significantBits);
+    this.#scratch?.push(snapshot);
+    return snapshot;
   }
 
   #open(kind: 'block' | 'loop' | 'if', opcode: number, result: number): Label {

@@ -46,6 +46,10 @@ export class CpuEngine implements Engine, CodeUser {
   #linkPageLow = 0;
   #linkPageHigh = 0;
   #instructions = 0;
+  #instructionsInRegions = 0;
+  #lastInRegions = 0;
+  /** A region asked for the next instruction to be interpreted by itself. */
+  #aloneNext = false;
 
   constructor(space: CodeSpace, host: EngineHost) {
     this.#space = space;
@@ -56,6 +60,7 @@ export class CpuEngine implements Engine, CodeUser {
     this.memory = new LinearMemory(space.memory, host);
     this.linear = new EngineLinearAccess(space.memory, this.memory, this.#registers);
     space.slow.add(host.state, this.memory);
+    space.regions?.addCpu(host.state, this.memory);
     space.addUser(this);
     this.modeChanged();
   }
@@ -67,6 +72,9 @@ export class CpuEngine implements Engine, CodeUser {
     const before = this.#budget;
     const exit = trace === undefined ? this.#run() : this.#runTraced();
     this.#instructions += before - this.#budget;
+    const inRegions = this.#field(State.regionInstructions);
+    this.#instructionsInRegions += (inRegions - this.#lastInRegions) >>> 0;
+    this.#lastInRegions = inRegions;
     return exit;
   }
   executeOne(): Exit {
@@ -100,10 +108,10 @@ export class CpuEngine implements Engine, CodeUser {
   get statistics(): EngineStatistics {
     return {
       instructions: this.#instructions,
-      instructionsInRegions: 0,
+      instructionsInRegions: this.#instructionsInRegions,
       blocksDecoded: this.#space.blocksDecoded,
       handlers: this.#space.handlers.count,
-      regionsCompiled: 0,
+      regionsCompiled: this.#space.regions?.regionsCompiled ?? 0,
       tlbMisses: this.memory.misses,
     };
   }
@@ -142,7 +150,8 @@ export class CpuEngine implements Engine, CodeUser {
     this.#setField(State.repeatLimit, REPEAT_LIMIT);
     this.#link = 0;
     for (;;) {
-      const record = this.#findBlock();
+      const record = this.#aloneNext ? ALONE : this.#findBlock();
+      this.#aloneNext = false;
       if (record === FAULTED) return Exit.FAULT;
       const budget = this.#budget;
       const count = record === ALONE ? 1 : this.#count(record);
@@ -204,11 +213,30 @@ export class CpuEngine implements Engine, CodeUser {
         return Exit.LEAVE;
       case CodeExit.LEAVE_AT_RIP:
         return Exit.LEAVE;
+      case CodeExit.ALONE:
+        this.#aloneNext = true;
+        this.#space.regions?.onRegionExit?.(this.#state);
+        return Exit.NEXT;
+      case CodeExit.REGION:
+        this.#space.regions?.onRegionExit?.(this.#state);
+        return Exit.NEXT;
+      case CodeExit.HOT:
+        this.#goTo(record, RecordField.offset);
+        this.#giveBack(this.#count(record));
+        this.#compile(record);
+        return Exit.NEXT;
       default: // REPEAT, STALE
         this.#goTo(record, RecordField.offset);
         this.#giveBack(this.#count(record));
         return Exit.NEXT;
     }
+  }
+
+  /** Has the region compiled that begins at a record, where RIP is. */
+  #compile(record: number): void {
+    const low = this.#field(State.rip);
+    const page = this.memory.locateCode(low, this.#mode.codeBits === 64 ? this.#field(State.rip + 4) : 0);
+    if (page >= 0) this.#space.regions?.compile(record, page, this.#mode.word);
   }
 
   /** Sets RIP to the page offset that a record holds. */

@@ -33,5 +33,10 @@ export const CodeExit = {
   STOP: 9,
   /** As LEAVE, but State.rip says where to go on. */
   LEAVE_AT_RIP: 8,
+  /** The block at `exitRecord`, nothing of which has run, has been entered so often that it is to be compiled. */
+  HOT: 10,
+  /** A region was left: State.rip and the budget are right. ALONE: the instruction there is to be interpreted by itself. */
+  REGION: 11,
+  ALONE: 12,
 } as const;
 export type CodeExit = (typeof CodeExit)[keyof typeof CodeExit];

@@ -11,6 +11,7 @@ import { CpuEngine } from './cpu-engine.ts';
 import type { ReadGate } from './engine.ts';
 import { Exit } from './exit.ts';
 import { CodeSpace } from './interpreter/code-space.ts';
+import type { JitOptions } from './jit/region-cache.ts';
 
 export interface TestCpuOptions {
   /** Default 64. 16 and 32 are protected mode with flat segments, unless `real`. */
@@ -26,6 +27,8 @@ export interface TestCpuOptions {
   /** Of the segments, where they are not flat. */
   readonly segmentLimit?: number;
   readonly codeBase?: number;
+  /** Compiles what is hot; default: everything is interpreted. */
+  readonly jit?: JitOptions;
   readonly gate?: ReadGate;
 }
 
@@ -85,7 +88,7 @@ export class TestCpu {
     }
     setSegment(registers, Segment.CS, 8, 0x9b | dpl | (bits === 64 ? 0x2000 : bits === 32 ? 0x4000 : 0), limit, options.codeBase ?? 0);
     registers.set32(State.mode, deriveModeWord(registers));
-    this.space = new CodeSpace(this.memory, new Decoder(instructionTable), 2 ** 20);
+    this.space = new CodeSpace(this.memory, new Decoder(instructionTable), 2 ** 20, options.jit ?? false);
     const paging = (): PagingControls => this.paging;
     this.engine = new CpuEngine(this.space, {
       state: this.state,

@@ -207,6 +207,10 @@ export abstract class EmitBase implements Emit {
     if (this.mode.codeBits === 64 ? segment < Segment.FS : this.isFlat(segment)) return i64(0);
     return this.f.let(loadAt(this.cpu, segmentOffset(segment, 'base'), 8));
   }
+  /** Address of the TLB set in force. */
+  get tlb(): Value {
+    return loadAt(this.cpu, State.tlb, 4);
+  }
   /** Whether an access through the segment needs neither base nor limit. */
   isFlat(segment: number): boolean {
     if (segment === OWN_SEGMENT) return true;

@@ -41,7 +41,7 @@ export function probeLinear(e: EmitBase, linear: Expr, bytes: number, segment: n
 
 /** The TLB entry for a linear address. */
 function entryOf(e: EmitBase, linear: Expr): Expr {
-  return e.f.let(add(loadAt(e.cpu, State.tlb, 4), and(shrU(wrap(linear), i32(7)), i32((TLB_ENTRIES - 1) << 5))));
+  return e.f.let(add(e.tlb, and(shrU(wrap(linear), i32(7)), i32((TLB_ENTRIES - 1) << 5))));
 }
 
 /** Whether the access lies in the page of the entry's tag. */

@@ -133,6 +133,8 @@ export const State = {
   leave: field('leave', 4) as number,
   /** Iterations of a repeated string instruction that may run before the run loop looks again. */
   repeatLimit: field('repeatLimit', 4) as number,
+  /** Instructions that regions have executed, modulo 2^32. */
+  regionInstructions: field('regionInstructions', 4) as number,
   /** Results of slow paths and subroutines that return more than one value. */
   scratch: field('scratch', 16, 8) as number,
 } as const;

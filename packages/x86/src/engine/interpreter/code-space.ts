@@ -7,6 +7,7 @@ import { stateOffsetOf } from '../../semantics/operands.ts';
 import { State } from '../../state/layout.ts';
 import { type Mode, modeOf } from '../../state/mode.ts';
 import { GeneratedCode } from '../generated-code.ts';
+import { type JitOptions, RegionCache } from '../jit/region-cache.ts';
 import { SlowPathTable } from '../memory/slow-paths.ts';
 import { Handlers, handlerKey, type WantedHandler } from './handlers.ts';
 import { RECORD_BYTES, RecordField } from './record.ts';
@@ -45,6 +46,8 @@ export class CodeSpace implements MemoryObserver {
   readonly slow: SlowPathTable = new SlowPathTable();
   readonly generated: GeneratedCode;
   readonly handlers: Handlers;
+  /** Undefined: everything is interpreted. */
+  readonly regions: RegionCache | undefined;
   /** By the page's place in linear memory; then by mode word and page offset. */
   readonly #pages = new Map<number, Map<number, Block>>();
   /** Instructions of system rows, by record. */
@@ -55,8 +58,11 @@ export class CodeSpace implements MemoryObserver {
   #nextRecord: number;
   blocksDecoded = 0;
 
-  /** @param recordBytes budget for decoded records; when they are full, all are flushed */
-  constructor(memory: MachineMemory, decoder: Decoder, recordBytes: number = DEFAULT_RECORD_BYTES) {
+  /**
+   * @param recordBytes budget for decoded records; when they are full, all are flushed
+   * @param jit what is hot is compiled, unless this is false
+   */
+  constructor(memory: MachineMemory, decoder: Decoder, recordBytes: number = DEFAULT_RECORD_BYTES, jit: JitOptions | false = false) {
     this.memory = memory;
     this.decoder = decoder;
     this.generated = new GeneratedCode(memory, this.slow);
@@ -64,6 +70,7 @@ export class CodeSpace implements MemoryObserver {
     this.#firstRecord = memory.allocate(recordBytes, 64);
     this.#nextRecord = this.#firstRecord;
     this.#endOfRecords = this.#firstRecord + recordBytes;
+    if (jit !== false) this.regions = new RegionCache(this, jit);
   }
 
   addUser(user: CodeUser): void {
@@ -117,6 +124,7 @@ export class CodeSpace implements MemoryObserver {
       this.#pages.set(hostPage, page);
     }
     page.set(key, block);
+    if (insns.length > 0) this.regions?.watch(record, insns[0] as Insn, modeWord);
     this.memory.marks.markCode(hostPage + offset, end - offset);
     this.blocksDecoded++;
     return block;
@@ -211,6 +219,7 @@ export class CodeSpace implements MemoryObserver {
   flush(): void {
     this.#pages.clear();
     this.#systemInsns.clear();
+    this.regions?.flush();
     this.#nextRecord = this.#firstRecord;
     this.memory.marks.clearAllCode();
     for (const user of this.#users) user.recordsFlushed();
@@ -221,10 +230,12 @@ export class CodeSpace implements MemoryObserver {
     const page = this.#pages.get(hostPage);
     if (page === undefined) return;
     const first = hostOffset & 4095;
+    this.regions?.codeWritten(hostPage, first, bytes);
     let dropped = false;
     for (const [key, block] of page) {
       if (block.start >= first + bytes || block.end <= first) continue;
       // Links and jump caches still lead to its head: from there back to the engine.
+      this.regions?.recordDropped(block.record);
       this.memory.i32[block.record >>> 2] = this.handlers.pseudo.stale;
       page.delete(key);
       dropped = true;
@@ -232,6 +243,7 @@ export class CodeSpace implements MemoryObserver {
     if (!dropped) return;
     if (page.size === 0) {
       this.#pages.delete(hostPage);
+      this.regions?.pageCleared(hostPage);
       this.memory.marks.clearCode(hostPage);
     }
     for (const user of this.#users) user.codeDropped();

@@ -28,5 +28,8 @@ export const RecordField = {
   /** i32: records of the target, and of the next instruction, where they stand in the same page and are known; otherwise 0. */
   taken: 40,
   follow: 44,
+  /** First record of a block that the JIT watches: i32 how often the block is entered before it is compiled, or the slot of its region; and its own handler. */
+  heat: 48,
+  own: 52,
 } as const;
-export const RECORD_BYTES = 48;
+export const RECORD_BYTES = 56;

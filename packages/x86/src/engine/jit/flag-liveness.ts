@@ -7,7 +7,9 @@ const DEFINES = new Set('ADD SUB CMP AND OR XOR TEST NEG IMUL MUL'.split(' '));
 const TRANSPARENT = new Set('MOV MOVZX MOVSX MOVSXD NOP ENDBR64 ENDBR32 NOT BSWAP XCHG CBW/CWDE/CDQE CWD/CDQ/CQO'.split(' '));
 
 function accessesMemory(insn: Insn): boolean {
-  return !insn.isRegisterForm || insn.form.operands.some(({ method }) => method === 'O' || method === 'X' || method === 'Y' || method === 'M');
+  return (
+    !insn.isRegisterForm || insn.form.operands.some(({ method }) => method === 'O' || method === 'X' || method === 'Y' || method === 'M')
+  );
 }
 
 /**

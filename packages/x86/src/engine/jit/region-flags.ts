@@ -2,7 +2,16 @@ import { and, type Expr, extendU, type FunctionBuilder, i32, type Local, or, shl
 import type { FlagsEmit, Value } from '../../semantics/emit.ts';
 import type { EmitBase } from '../../semantics/emit-base.ts';
 import { FlagsInState, signExtended } from '../../semantics/flags-in-state.ts';
-import { conditionOf, conditionOfImage, FLAG_BIT, type FlagName, flagOf, flagOfImage, imageOf, type LazyFlags } from '../../semantics/lazy-flags.ts';
+import {
+  conditionOf,
+  conditionOfImage,
+  FLAG_BIT,
+  type FlagName,
+  flagOf,
+  flagOfImage,
+  imageOf,
+  type LazyFlags,
+} from '../../semantics/lazy-flags.ts';
 import { asType, storeTo } from '../../semantics/state-access.ts';
 import { ARITHMETIC_MASK, FlagKind } from '../../state/arithmetic-flags.ts';
 import { State } from '../../state/layout.ts';

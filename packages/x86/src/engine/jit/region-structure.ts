@@ -35,7 +35,7 @@ export function structureRegion(graph: RegionGraph): ReadonlyMap<number, Structu
         cut = true;
       }
     }
-    if (!cut) return assemble(graph, order, rank, dominators, edges);
+    if (!cut) return assemble(graph, order, dominators, edges);
   }
 }
 
@@ -96,7 +96,6 @@ function dominates(dominators: readonly number[], rank: Rank, above: number, bel
 function assemble(
   graph: RegionGraph,
   order: readonly number[],
-  rank: Rank,
   dominators: readonly number[],
   edges: Edges,
 ): ReadonlyMap<number, StructuredBlock> {

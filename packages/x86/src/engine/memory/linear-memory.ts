@@ -250,6 +250,14 @@ export class LinearMemory {
     if (next !== 0) return high;
     return (this.#registers.get32(State.mode) & ModeBit.LONG) !== 0 && (this.#registers.get32(State.mode) & 3) === 2 ? (high + 1) | 0 : 0;
   }
+  /** High half of the linear address so many bytes on, at the start of the next page. */
+  highAfter(low: number, high: number, bytes: number): number {
+    return this.#nextHigh((low + bytes) | 0, high);
+  }
+  /** Whether a data breakpoint stands on some of the bytes. */
+  isWatched(low: number, high: number, bytes: number, write: boolean): boolean {
+    return this.#host.watches(low, high, bytes, write);
+  }
   #watch(low: number, high: number, bytes: number, write: boolean): void {
     if (this.#host.watches(low, high, bytes, write)) this.#event();
   }

@@ -1,0 +1,218 @@
+import type { MachineMemory } from '@minusone/memory';
+import type { FunctionRef } from '@minusone/wasm';
+import type { Insn } from '../../decode/insn.ts';
+import type { Subroutine } from '../../semantics/subroutine.ts';
+import { modeOf } from '../../state/mode.ts';
+import type { CodeSpace } from '../interpreter/code-space.ts';
+import { HANDLER_TYPE } from '../interpreter/dispatch.ts';
+import { RecordField } from '../interpreter/record.ts';
+import type { LinearMemory } from '../memory/linear-memory.ts';
+import { PlainAccess } from './plain-access.ts';
+import { RegionCode, type RegionLinks } from './region-code.ts';
+import { findRegion, REGION_LIMITS, type RegionBlock, type RegionGraph, type RegionLimits } from './region-graph.ts';
+import { RegionRuntime } from './region-runtime.ts';
+
+export interface JitOptions {
+  /** How often a block is interpreted before the region that begins with it is compiled; 1 to 2^31 - 1. Default 500. */
+  readonly threshold?: number;
+  /** Regions that live at a time. When there are more, all are dropped. Default 8192. */
+  readonly maxRegions?: number;
+  /** Bytes of WebAssembly modules that live at a time, likewise. Default 16 MiB; the machine code takes some five times as much. */
+  readonly maxBytes?: number;
+  readonly limits?: RegionLimits;
+  /** Regions return to TypeScript whenever they are left, so that `onRegionExit` hears of it. Slow: for lockstep tests. */
+  readonly lockstep?: boolean;
+}
+
+/** A compiled region, and the record at whose block it begins. */
+interface Region {
+  readonly record: number;
+  readonly slot: number;
+  readonly hostPage: number;
+  /** Page offsets, start and end of each block in turn. */
+  readonly ranges: Int32Array;
+  /** Instructions of the interpreter's block at the record. */
+  readonly blockCount: number;
+}
+
+/**
+ * The regions of one machine: which blocks are hot, what has been compiled for them, and when that is dropped. A block that is counted or compiled has another handler in
+ * its first record; its own one is kept beside it.
+ */
+export class RegionCache {
+  readonly runtime: RegionRuntime;
+  readonly plain: PlainAccess;
+  /** Called after each region that was left, if `lockstep` is set. */
+  onRegionExit: ((cpu: number) => void) | undefined;
+  regionsCompiled = 0;
+  instructionsCompiled = 0;
+  bytesCompiled = 0;
+  flushes = 0;
+  readonly #memory: MachineMemory;
+  readonly #space: CodeSpace;
+  readonly #threshold: number;
+  readonly #maxRegions: number;
+  readonly #maxBytes: number;
+  readonly #limits: RegionLimits;
+  readonly #regions = new Map<number, Region>();
+  readonly #byPage = new Map<number, Set<Region>>();
+  readonly #freeSlots: number[] = [];
+  /** By form: the subroutines that its semantics call, as far as known. */
+  readonly #expected = new Map<number, Set<Subroutine>>();
+  #slots = 1;
+  #bytes = 0;
+
+  constructor(space: CodeSpace, options: JitOptions = {}) {
+    this.#space = space;
+    this.#memory = space.memory;
+    this.#threshold = options.threshold ?? 500;
+    this.#maxRegions = options.maxRegions ?? 8192;
+    this.#maxBytes = options.maxBytes ?? 16 * 2 ** 20;
+    this.#limits = options.limits ?? REGION_LIMITS;
+    this.plain = new PlainAccess(space.memory);
+    this.runtime = new RegionRuntime(space.generated, space.handlers, this.plain, options.lockstep === true);
+  }
+
+  addCpu(state: number, memory: LinearMemory): void {
+    this.plain.addCpu(state, memory);
+  }
+  /** Regions that live now. */
+  get size(): number {
+    return this.#regions.size;
+  }
+
+  /** Counts how often the block at a record is entered from now on. */
+  watch(record: number, first: Insn, modeWord: number): void {
+    // Regions take page offsets for targets: CS must be flat.
+    if (!modeOf(modeWord).flatCode || first.form.row.semantics === undefined) return;
+    const { i32 } = this.#memory;
+    i32[(record + RecordField.own) >>> 2] = i32[(record + RecordField.handler) >>> 2] as number;
+    this.#count(record);
+  }
+  #count(record: number): void {
+    const { i32 } = this.#memory;
+    i32[(record + RecordField.handler) >>> 2] = this.runtime.countDown;
+    i32[(record + RecordField.heat) >>> 2] = this.#threshold;
+  }
+  #restore(record: number): void {
+    const { i32 } = this.#memory;
+    i32[(record + RecordField.handler) >>> 2] = i32[(record + RecordField.own) >>> 2] as number;
+  }
+
+  /** Compiles the region that begins with the block at a record. The block is interpreted for good where it cannot be compiled. */
+  compile(record: number, hostPage: number, modeWord: number): void {
+    this.#restore(record);
+    const { u16, i32 } = this.#memory;
+    const mode = modeOf(modeWord);
+    const offset = u16[(record + RecordField.offset) >>> 1] as number;
+    const graph = findRegion(this.#memory, this.#space.decoder, hostPage, offset, mode, this.#limits);
+    if (graph === undefined) return;
+    if (this.#regions.size >= this.#maxRegions || this.#bytes >= this.#maxBytes) this.flush();
+    const { exports, bytes } = this.runtime.build(this.#expectedOf(graph), (module, links) => {
+      module.function('region', HANDLER_TYPE, (f) => void new RegionCode(f, this.#noting(links), graph, mode), { export: true });
+    });
+    const slot = this.#allocateSlot();
+    this.runtime.table.set(slot, exports.region as never);
+    const region: Region = {
+      record,
+      slot,
+      hostPage,
+      ranges: rangesOf(graph),
+      blockCount: u16[(record + RecordField.count) >>> 1] as number,
+    };
+    this.#regions.set(record, region);
+    this.#regionsOf(hostPage).add(region);
+    for (const { start, end } of graph.blocks.values()) this.#memory.marks.markCode(hostPage + start, end - start);
+    i32[(record + RecordField.handler) >>> 2] = this.runtime.enterRegion;
+    i32[(record + RecordField.heat) >>> 2] = slot;
+    u16[(record + RecordField.count) >>> 1] = graph.entry.insns.length;
+    this.#bytes += bytes;
+    this.bytesCompiled += bytes;
+    this.regionsCompiled++;
+    for (const block of graph.blocks.values()) this.instructionsCompiled += block.insns.length;
+  }
+  #regionsOf(hostPage: number): Set<Region> {
+    let regions = this.#byPage.get(hostPage);
+    if (regions === undefined) {
+      regions = new Set();
+      this.#byPage.set(hostPage, regions);
+    }
+    return regions;
+  }
+  #allocateSlot(): number {
+    const free = this.#freeSlots.pop();
+    if (free !== undefined) return free;
+    const { table } = this.runtime;
+    if (this.#slots >= table.length) table.grow(Math.min(1024, this.#maxRegions));
+    return this.#slots++;
+  }
+  /** Notes which subroutines the semantics of each form call. */
+  #noting({ runtime, dispatch }: Omit<RegionLinks, 'begin'>): RegionLinks {
+    let form = 0;
+    const link = (one: Subroutine): FunctionRef => {
+      let known = this.#expected.get(form);
+      if (known === undefined) {
+        known = new Set();
+        this.#expected.set(form, known);
+      }
+      known.add(one);
+      return runtime.link(one);
+    };
+    const begin = (insn: Insn): void => {
+      form = insn.form.id;
+    };
+    return { runtime: { slow: runtime.slow, link }, dispatch, begin };
+  }
+  #expectedOf(graph: RegionGraph): Set<Subroutine> {
+    const expected = new Set<Subroutine>();
+    for (const { insns } of graph.blocks.values()) {
+      for (const { form } of insns) for (const one of this.#expected.get(form.id) ?? []) expected.add(one);
+    }
+    return expected;
+  }
+
+  // Dropping
+
+  /** Bytes of a page were written: drops the regions that they touch. Their heads are counted again, if their blocks are still there. */
+  codeWritten(hostPage: number, first: number, bytes: number): void {
+    const regions = this.#byPage.get(hostPage);
+    if (regions === undefined) return;
+    for (const region of regions) if (touches(region.ranges, first, first + bytes)) this.#drop(region);
+  }
+  /** A page bears no code mark any more. */
+  pageCleared(hostPage: number): void {
+    for (const region of this.#byPage.get(hostPage) ?? []) this.#drop(region);
+  }
+  /** A record's block is gone. */
+  recordDropped(record: number): void {
+    const region = this.#regions.get(record);
+    if (region !== undefined) this.#drop(region);
+  }
+  /** Drops all regions. Only while none runs. */
+  flush(): void {
+    for (const region of this.#regions.values()) this.#drop(region);
+    this.#bytes = 0;
+    this.flushes++;
+  }
+  #drop(region: Region): void {
+    const { record, slot, hostPage, blockCount } = region;
+    if (!this.#regions.delete(record)) return;
+    const ofPage = this.#byPage.get(hostPage);
+    ofPage?.delete(region);
+    if (ofPage?.size === 0) this.#byPage.delete(hostPage);
+    this.runtime.table.set(slot, null);
+    this.#freeSlots.push(slot);
+    const { i32, u16 } = this.#memory;
+    u16[(record + RecordField.count) >>> 1] = blockCount;
+    if (i32[(record + RecordField.handler) >>> 2] === this.runtime.enterRegion) this.#count(record);
+  }
+}
+
+function rangesOf(graph: RegionGraph): Int32Array {
+  return Int32Array.from([...graph.blocks.values()].flatMap(({ start, end }: RegionBlock) => [start, end]));
+}
+
+function touches(ranges: Int32Array, start: number, end: number): boolean {
+  for (let n = 0; n < ranges.length; n += 2) if ((ranges[n] as number) < end && (ranges[n + 1] as number) > start) return true;
+  return false;
+}
