@@ -333,18 +333,23 @@ class Assembler {
             ? [operandBytes]
             : dependsOnOperandSize(form)
               ? bits === 64
-                ? [4, 2, 8]
+                ? form.size64 === 'normal'
+                  ? [4, 2, 8]
+                  : [8, 4, 2]
                 : bits === 32
                   ? [4, 2]
                   : [2, 4]
               : [bits === 16 ? 2 : 4];
+      // Where the operands leave the size open (`push 0x1234`), the mode's own size holds: the first that fits, not the shortest.
+      let fits: Encoded | undefined;
       for (const size of sizes) {
         if (size === 8 && bits !== 64) continue;
         const encoded = encodeForm(form, operands, size, { bits, address, prefixes: formPrefixes });
         if (encoded === undefined) continue;
         if (encoded.memoryBytes > 0) memorySizes.add(encoded.memoryBytes);
-        if (best === undefined || encoded.bytes.length < best.bytes.length) best = encoded;
+        fits ??= encoded;
       }
+      if (fits !== undefined && (best === undefined || fits.bytes.length < best.bytes.length)) best = fits;
     }
     if (best === undefined) {
       // Before the labels have settled a short jump may seem out of reach.

@@ -97,7 +97,7 @@ export function parseOperand(source: string, lookup: Lookup, final: boolean, com
   if (register !== undefined && register.kind !== 'ip') return { kind: 'register', register };
   const memory = /^(?:([c-gs]s)\s*:\s*)?\[(.*)\]$/i.exec(text);
   if (memory !== null) return { ...parseMemory(memory[2] as string, memory[1], bytes, lookup, final, complain), isFar };
-  const far = /^([^:[\]]+):([^:[\]]+)$/.exec(text);
+  const far = /^([^:[\]'"]+):([^:[\]'"]+)$/.exec(text);
   if (far !== null) {
     return {
       kind: 'far',

@@ -1,0 +1,88 @@
+import { type Assembly, assemble } from '@minusone/asm';
+import { handlers } from './prelude/handlers.ts';
+import { MemoryMap } from './prelude/memory-map.ts';
+import { bitsOf, modes, type StartMode } from './prelude/modes.ts';
+import { printRoutines } from './prelude/print.ts';
+import { tables } from './prelude/tables.ts';
+
+/** A place in a peer's output where it does not do what the manual says. */
+export interface Departure {
+  readonly peer: 'bochs' | 'qemu';
+  /** Label of the attempt whose lines differ. */
+  readonly label: string;
+  /** What the peer does, and the manual's section that it departs from. */
+  readonly why: string;
+  /** What the manual asks for, where no peer shows it: the attempt's lines after the label. */
+  readonly manual?: string;
+}
+
+/** A change in our code that makes a ROM fail: `find`, which is there once, becomes `replace`. */
+export interface Mutation {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/** One program that exercises one rule and prints what came of it. */
+export interface Rom {
+  /** Of the file in `expected/`. */
+  readonly name: string;
+  /** What it is about, with the manual's section. */
+  readonly rule: string;
+  /** The mode in which the source begins. */
+  readonly mode: StartMode;
+  /** Assembly source; it ends by `finish`, which is added, or by shutting the processor down. */
+  readonly source: string;
+  readonly mutation: Mutation;
+  readonly departures?: readonly Departure[];
+}
+
+const ROM_BYTES = 0x10000;
+const STUB = 0xff00;
+const RESET_VECTOR = 0xfff0;
+
+let prelude: Assembly | undefined;
+
+function preludeAssembly(): Assembly {
+  prelude ??= assemble([printRoutines(16), printRoutines(32), printRoutines(64), handlers(), modes(), tables()].join('\n'), {
+    bits: 16,
+    origin: MemoryMap.prelude,
+  });
+  if (prelude.bytes.length > MemoryMap.body - MemoryMap.prelude) throw new RangeError(`The prelude has ${prelude.bytes.length} bytes.`);
+  return prelude;
+}
+
+/** Assembles a ROM: 64 KiB whose last 16 bytes are the reset vector. It copies itself to RAM, so that its tables and code can be written. */
+export function buildRom(rom: Pick<Rom, 'mode' | 'source'>): Uint8Array {
+  const { bytes: preludeBytes, symbols } = preludeAssembly();
+  const bits = bitsOf(rom.mode);
+  const body = assemble(`${rom.source}\nbits ${bits}\njmp finish${bits}`, {
+    bits,
+    origin: MemoryMap.body,
+    symbols: Object.fromEntries(symbols),
+  }).bytes;
+  if (body.length > MemoryMap.bodyEnd - MemoryMap.body) throw new RangeError(`The body has ${body.length} bytes.`);
+  const image = new Uint8Array(ROM_BYTES);
+  image.set(preludeBytes, 0);
+  image.set(body, MemoryMap.body - MemoryMap.prelude);
+  const start = rom.mode === 'reset' ? MemoryMap.body : Number(symbols.get(`start_${rom.mode}`));
+  const copy =
+    rom.mode === 'reset'
+      ? `jmp ${MemoryMap.body - MemoryMap.prelude}`
+      : `
+    cli
+    cld
+    mov ax, 0xf000
+    mov ds, ax
+    xor si, si
+    mov es, si
+    mov ss, si
+    mov sp, ${MemoryMap.mainStack}
+    mov di, ${MemoryMap.prelude}
+    mov cx, ${MemoryMap.body - MemoryMap.prelude + body.length}
+    rep movsb
+    jmpf 0:${start}`;
+  image.set(assemble(copy, { bits: 16, origin: STUB }).bytes, STUB);
+  image.set(assemble(rom.mode === 'reset' ? `jmp ${STUB}` : `jmpf 0xf000:${STUB}`, { bits: 16, origin: RESET_VECTOR }).bytes, RESET_VECTOR);
+  return image;
+}
