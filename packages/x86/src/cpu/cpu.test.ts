@@ -191,3 +191,13 @@ test('HLT waits for an interrupt and counts exactly', () => {
   m.run();
   expect(m.stack(1, 4)).toEqual([CODE + 2]);
 });
+
+test('with IA32_DEBUGCTL.BTF, TF traps only after a branch; the trap clears BTF (SDM Vol. 3B, 17.4.3)', () => {
+  const m = new TestMachine().protected().code([0x90, 0x90, 0xeb, 0x01, 0x90, 0x90]); // nop; nop; jmp +1
+  m.cpu.registers.set32(State.eflags, 0x102);
+  m.cpu.msrs.write(0x1d9, 2n);
+  m.run();
+  expect(m.handled).toBe(1);
+  expect(m.stack(1, 4)).toEqual([CODE + 5]);
+  expect(m.cpu.msrs.read(0x1d9)).toBe(0n);
+});

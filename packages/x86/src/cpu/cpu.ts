@@ -13,15 +13,15 @@ import { Cr0, DebugCtl, Dr6, Efer } from './control-bits.ts';
 import { pagingControls } from './control-registers.ts';
 import type { CpuModel } from './cpuid/model.ts';
 import { DebugRegisters } from './debug.ts';
+import { deliverEvent } from './deliver-event.ts';
 import { Eflags } from './eflags.ts';
-import { combine, DeliveredEvent, EventType, isFaultClass } from './event.ts';
+import { DeliveredEvent, EventType, isFaultClass } from './event.ts';
 import { type Extension, type InterceptEvent, type Layer, layerExit } from './extension.ts';
 import { guestFault, raise, Vector } from './fault.ts';
 import { deriveModeWord } from './mode-word.ts';
 import { MsrFile } from './msr/msr-file.ts';
 import { initState, resetState, startUp } from './reset.ts';
 import type { TimeStampSource } from './time/time-stamp.ts';
-import { deliver } from './transfer/deliver.ts';
 
 /** What the CPU does at an instruction boundary (SDM Vol. 3C, 24.4.2 "Guest Non-Register State"). */
 export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
@@ -105,6 +105,8 @@ export class Cpu implements EngineHost {
   /** Counts of instructions: where the budget reaches 0, and where `run` is to stop. */
   #budgetEnd = 0;
   #stopAt = 0;
+  /** RIP (low half) before the instruction that is run alone. */
+  #ripBefore = 0;
 
   constructor(options: CpuOptions) {
     this.index = options.index;
@@ -297,6 +299,7 @@ export class Cpu implements EngineHost {
         return Exit.LEAVE;
       }
     }
+    this.#ripBefore = registers.get32(State.rip);
     const exit = one ? engine.executeOne() : engine.execute();
     if (exit === Exit.SYSTEM) this.#system(flags);
     else if (exit === Exit.FAULT) this.#wasmFault();
@@ -312,13 +315,14 @@ export class Cpu implements EngineHost {
       this.registers.set32(State.eflags, this.registers.get32(State.eflags) & ~Eflags.RF);
     }
     this.#resumeFlagLoaded = false;
-    if ((flagsBefore & Eflags.TF) !== 0 && !this.#skipTrap && !this.#branchStepOnly()) this.pendingDebug |= Dr6.BS;
+    if ((flagsBefore & Eflags.TF) !== 0 && !this.#skipTrap && !this.#branchStepPasses()) this.pendingDebug |= Dr6.BS;
     this.#skipTrap = false;
   }
 
-  /** DEBUGCTL.BTF makes TF trap branches only (SDM Vol. 3B, 17.4.3): those whose RIP does not fall through are told by the engine's record. */
-  #branchStepOnly(): boolean {
-    return (this.msrs.debugCtl & DebugCtl.BTF) !== 0 && !this.debug.lastWasBranch;
+  /** IA32_DEBUGCTL.BTF makes TF trap branches only (SDM Vol. 3B, 17.4.3): true where the instruction just fell through. */
+  #branchStepPasses(): boolean {
+    if ((this.msrs.debugCtl & DebugCtl.BTF) === 0) return false;
+    return this.registers.get32(State.rip) === ((this.#ripBefore + this.engine.currentInsn().length) | 0);
   }
 
   #system(flagsBefore: number): void {
@@ -391,71 +395,10 @@ export class Cpu implements EngineHost {
     this.#deliver(event, fault, bits);
   }
 
-  /**
-   * Delivers an event to its handler; faults on the way combine as Table 6-5 of SDM Vol. 3A says, up to shutdown.
-   */
   #deliver(event: DeliveredEvent, resume: boolean, debugBits = 0): void {
-    const { registers } = this;
-    const returnLow = registers.get32(State.rip);
-    const returnHigh = registers.get32(State.rip + 4);
-    registers.set32(State.budget, registers.get32(State.budget) - (event.isSoftware ? 0 : 1));
-    let setsResume = resume;
-    try {
-      for (;;) {
-        try {
-          this.#announce(event, debugBits);
-          deliver(this, event, setsResume);
-          this.activity = Activity.ACTIVE;
-          this.interruptShadow = InterruptShadow.NONE;
-          return;
-        } catch (thrown) {
-          this.ext = 0;
-          if (thrown !== guestFault) throw thrown;
-          const { vector } = guestFault;
-          const outcome = combine(event, vector);
-          if (outcome === 'shutdown') {
-            this.#tripleFault();
-            return;
-          }
-          if (outcome === 'double fault') event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, returnLow, returnHigh, 0, !this.isRealMode);
-          else {
-            const withError = guestFault.hasErrorCode && !this.isRealMode;
-            event.set(vector, EventType.HARDWARE_EXCEPTION, returnLow, returnHigh, guestFault.errorCode, withError);
-          }
-          setsResume = isFaultClass(event.vector);
-        }
-      }
-    } catch (thrown) {
-      if (thrown !== layerExit) throw thrown;
-    } finally {
-      event.active = false;
-    }
-  }
-
-  /** Lets the layer intercept; writes CR2 and DR6, which only a delivered exception does. */
-  #announce(event: DeliveredEvent, debugBits: number): void {
-    const { registers } = this;
-    const isException =
-      event.type === EventType.HARDWARE_EXCEPTION ||
-      event.type === EventType.SOFTWARE_EXCEPTION ||
-      event.type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
-    if (this.layer !== undefined && isException) {
-      const { addressLow, addressHigh } = guestFault;
-      const { vector, type, errorCode } = event;
-      this.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode: event.hasErrorCode, addressLow, addressHigh, debugBits });
-    }
-    if (event.type !== EventType.HARDWARE_EXCEPTION) return;
-    if (event.vector === Vector.PF) {
-      registers.set32(State.cr2, guestFault.addressLow);
-      registers.set32(State.cr2 + 4, guestFault.addressHigh);
-    } else if (event.vector === Vector.DB) {
-      this.debug.record(debugBits);
-    }
-  }
-
-  #tripleFault(): void {
-    if (this.layer?.intercept({ kind: 'triple-fault' })) return;
-    this.activity = Activity.SHUTDOWN;
+    // A delivery takes one from the budget; that of INT n is the instruction itself.
+    if (!event.isSoftware) this.registers.set32(State.budget, this.registers.get32(State.budget) - 1);
+    deliverEvent(this, event, resume, debugBits);
   }
 
   /** Takes at most one event, by priority (SDM Vol. 3A, Table 6-2). True where something happened. */

@@ -23,8 +23,6 @@ export class DebugRegisters {
   readonly #cpu: Cpu;
   #breakpoints: readonly Breakpoint[] = [];
   hasInstructionBreakpoints = false;
-  /** For DEBUGCTL.BTF: whether the instruction that was just run alone went elsewhere than to the next one. */
-  lastWasBranch = true;
 
   constructor(cpu: Cpu) {
     this.#cpu = cpu;

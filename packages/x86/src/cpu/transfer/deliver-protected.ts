@@ -31,7 +31,6 @@ export function deliverProtected(cpu: Cpu, event: DeliveredEvent, flagsImage: nu
   if ((word1 & 0x8000) === 0) raise(Vector.NP, gateError);
   const selector = word0 >>> 16;
   if (isTask) {
-    registers.set32(State.rip, event.returnLow);
     switchTask(cpu, selector, 'gate', event);
     return;
   }

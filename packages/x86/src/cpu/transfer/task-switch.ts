@@ -61,8 +61,8 @@ const CR3_OFFSET = 0x1c;
 const TRAP_OFFSET = 0x64;
 
 /**
- * A hardware task switch. `selector` names the TSS; privilege (DPL, RPL) has been checked by the caller. `event`: an error code to push in the new task.
- * The instruction pointer saved in the old task is `State.rip` for gates, the next instruction otherwise.
+ * A hardware task switch. `selector` names the TSS; privilege (DPL, RPL) has been checked by the caller. `event`: what goes through a task gate; its error code is pushed in the new task.
+ * The instruction pointer saved in the old task is the event's for gates, the next instruction otherwise.
  */
 export function switchTask(cpu: Cpu, selector: number, source: TaskSwitchSource, event?: DeliveredEvent): void {
   const { registers, linear } = cpu;
@@ -88,7 +88,7 @@ export function switchTask(cpu: Cpu, selector: number, source: TaskSwitchSource,
   if (source === 'jmp' || source === 'iret') setBusy(cpu, readDescriptor(cpu, oldSelector, Vector.TS), false);
   let flags = readEflags(registers);
   if (source === 'iret') flags &= ~Eflags.NT;
-  saveImage(cpu, oldBase, oldLayout, flags, source === 'gate' ? registers.get32(State.rip) : cpu.nextRipLow);
+  saveImage(cpu, oldBase, oldLayout, flags, event?.returnLow ?? cpu.nextRipLow);
   if (nested) {
     linear.write16(base, 0, oldSelector, 'supervisor');
     image.flags |= Eflags.NT;

@@ -1,0 +1,70 @@
+import { State } from '../state/layout.ts';
+import { Activity, type Cpu, InterruptShadow } from './cpu.ts';
+import { combine, type DeliveredEvent, EventType, isFaultClass } from './event.ts';
+import { layerExit } from './extension.ts';
+import { guestFault, Vector } from './fault.ts';
+import { deliver } from './transfer/deliver.ts';
+
+/**
+ * Delivers an event to its handler; faults on the way combine as Table 6-5 of SDM Vol. 3A says, up to shutdown. `resume`: RF is set in the frame. `debugBits`:
+ * what a #DB leaves in DR6.
+ */
+export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, debugBits: number): void {
+  let setsResume = resume;
+  try {
+    for (;;) {
+      try {
+        announce(cpu, event, debugBits);
+        deliver(cpu, event, setsResume);
+        cpu.activity = Activity.ACTIVE;
+        cpu.interruptShadow = InterruptShadow.NONE;
+        return;
+      } catch (thrown) {
+        cpu.ext = 0;
+        if (thrown !== guestFault) throw thrown;
+        if (!becomeNextEvent(cpu, event)) return;
+        setsResume = isFaultClass(event.vector);
+      }
+    }
+  } catch (thrown) {
+    if (thrown !== layerExit) throw thrown;
+  } finally {
+    event.active = false;
+  }
+}
+
+/** Turns an event into what its delivery raised; false after a shutdown. The frame will point to RIP as it is now: in the new task, if a task switch had got so far. */
+function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
+  const { vector, errorCode, hasErrorCode } = guestFault;
+  const low = cpu.registers.get32(State.rip);
+  const high = cpu.registers.get32(State.rip + 4);
+  switch (combine(event, vector)) {
+    case 'shutdown':
+      if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;
+      return false;
+    case 'double fault':
+      event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, !cpu.isRealMode);
+      return true;
+    case 'serial':
+      event.set(vector, EventType.HARDWARE_EXCEPTION, low, high, errorCode, hasErrorCode && !cpu.isRealMode);
+      return true;
+  }
+}
+
+/** Lets the layer intercept; then writes CR2 and DR6, which only a delivered exception does. */
+function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): void {
+  const { vector, type, errorCode, hasErrorCode } = event;
+  const isHardware = type === EventType.HARDWARE_EXCEPTION;
+  const isException = isHardware || type === EventType.SOFTWARE_EXCEPTION || type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
+  const { addressLow, addressHigh } = guestFault;
+  if (cpu.layer !== undefined && isException) {
+    cpu.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode, addressLow, addressHigh, debugBits });
+  }
+  if (!isHardware) return;
+  if (vector === Vector.PF) {
+    cpu.registers.set32(State.cr2, addressLow);
+    cpu.registers.set32(State.cr2 + 4, addressHigh);
+  } else if (vector === Vector.DB) {
+    cpu.debug.record(debugBits);
+  }
+}
