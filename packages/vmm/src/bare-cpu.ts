@@ -28,7 +28,8 @@ export const bareCpu: Accelerator = {
   },
 };
 
-class BareProcessors implements ProcessorSet {
+/** The emulated CPUs of a machine without a hypervisor, for whoever wants to look inside. */
+export class BareProcessors implements ProcessorSet {
   readonly #processors: Processors;
 
   constructor(processors: Processors) {
@@ -46,6 +47,11 @@ class BareProcessors implements ProcessorSet {
   }
   get idleCount(): number {
     return this.#processors.idleCount;
+  }
+
+  /** The CPUs themselves. */
+  get cpus(): Processors['cpus'] {
+    return this.#processors.cpus;
   }
 
   onEoi(listener: (vector: number) => void): void {

@@ -25,7 +25,7 @@ export class Machine {
   readonly ended: Promise<MachineEnd>;
   readonly ram: GuestRam;
   readonly board: PcBoard;
-  readonly #processors: ProcessorSet;
+  readonly processors: ProcessorSet;
   readonly #power: Power;
   #awaitsInput = true;
   #wake: (() => void) | undefined;
@@ -43,7 +43,7 @@ export class Machine {
     this.serial = parts.serial;
     this.ram = parts.ram;
     this.board = parts.board;
-    this.#processors = parts.processors;
+    this.processors = parts.processors;
     this.#power = parts.power;
     this.#startedMs = performance.now();
     parts.signal?.addEventListener('abort', () => this.stop(), { once: true });
@@ -52,7 +52,7 @@ export class Machine {
 
   /** Instructions executed and exits taken so far. */
   get statistics(): ProcessorsStatistics & { readonly seconds: number } {
-    return { ...this.#processors.statistics, seconds: (performance.now() - this.#startedMs) / 1000 };
+    return { ...this.processors.statistics, seconds: (performance.now() - this.#startedMs) / 1000 };
   }
 
   /** Stops the machine; `ended` resolves with `stopped`. */
@@ -92,7 +92,7 @@ export class Machine {
   async #turn(deadlineMs: number): Promise<void> {
     const turnEndMs = Math.min(performance.now() + TURN_MS, deadlineMs);
     do {
-      const result = this.#processors.run(SLICE_INSTRUCTIONS);
+      const result = this.processors.run(SLICE_INSTRUCTIONS);
       if (this.#power.end !== undefined) return;
       if (result.reason === 'shutdown') return this.#power.finish({ reason: 'triple-fault', cpu: result.cpu });
       if (result.reason === 'idle') return this.#sleep(result.deadlineNs, deadlineMs);
