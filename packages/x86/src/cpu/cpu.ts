@@ -8,6 +8,7 @@ import { Exit } from '../engine/exit.ts';
 import { Leave, STATE_BYTES, State } from '../state/layout.ts';
 import { ModeBit } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
+import { Activity, InterruptShadow } from './activity.ts';
 import type { LocalApic } from './apic/local-apic.ts';
 import { Cr0, DebugCtl, Dr6, Efer } from './control-bits.ts';
 import { pagingControls } from './control-registers.ts';
@@ -22,14 +23,6 @@ import { deriveModeWord } from './mode-word.ts';
 import { MsrFile } from './msr/msr-file.ts';
 import { initState, resetState, startUp } from './reset.ts';
 import type { TimeStampSource } from './time/time-stamp.ts';
-
-/** What the CPU does at an instruction boundary (SDM Vol. 3C, 24.4.2 "Guest Non-Register State"). */
-export const Activity = { ACTIVE: 0, HALTED: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 } as const;
-export type Activity = (typeof Activity)[keyof typeof Activity];
-
-/** What holds events back for one instruction (SDM Vol. 3A, 6.8.3). */
-export const InterruptShadow = { NONE: 0, STI: 1, MOV_SS: 2 } as const;
-export type InterruptShadow = (typeof InterruptShadow)[keyof typeof InterruptShadow];
 
 /** Why `Cpu.run` came back. */
 export type RunResult = 'budget' | 'halted' | 'shutdown' | 'wait-for-sipi' | 'stopped' | 'restart';

@@ -1,5 +1,6 @@
 import { State } from '../state/layout.ts';
-import { Activity, type Cpu, InterruptShadow } from './cpu.ts';
+import { Activity, InterruptShadow } from './activity.ts';
+import type { Cpu } from './cpu.ts';
 import { combine, type DeliveredEvent, EventType, isFaultClass } from './event.ts';
 import { layerExit } from './extension.ts';
 import { guestFault, Vector } from './fault.ts';

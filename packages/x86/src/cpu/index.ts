@@ -1,3 +1,4 @@
+export * from './activity.ts';
 export * from './apic/apic-bus.ts';
 export * from './apic/apic-window.ts';
 export * from './apic/local-apic.ts';

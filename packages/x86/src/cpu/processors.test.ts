@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { State } from '../state/layout.ts';
+import { Activity } from './activity.ts';
 import { ApicRegister } from './apic/registers.ts';
-import { Activity } from './cpu.ts';
 import { HANDLERS, TestMachine } from './test-machine.ts';
 
 const LOOP = [0xeb, 0xfe]; // jmp $

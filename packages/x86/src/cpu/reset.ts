@@ -1,6 +1,7 @@
 import { Gpr, Segment, State } from '../state/layout.ts';
+import { Activity, InterruptShadow } from './activity.ts';
 import { Cr0, Dr6, Dr7 } from './control-bits.ts';
-import { Activity, type Cpu, InterruptShadow } from './cpu.ts';
+import type { Cpu } from './cpu.ts';
 import { ALL_FLAGS, writeEflags } from './eflags.ts';
 import { setSegment } from './segments/segment-register.ts';
 

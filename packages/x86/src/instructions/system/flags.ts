@@ -1,5 +1,6 @@
+import { InterruptShadow } from '../../cpu/activity.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
-import { type Cpu, InterruptShadow } from '../../cpu/cpu.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
 import { ARITHMETIC_FLAGS, Eflags, iopl, readEflags, writeEflags } from '../../cpu/eflags.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { StackCursor } from '../../cpu/stack.ts';

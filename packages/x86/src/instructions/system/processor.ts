@@ -1,6 +1,7 @@
+import { Activity } from '../../cpu/activity.ts';
 import { isCanonical, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
-import { Activity, type Cpu } from '../../cpu/cpu.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
 import { cpuid } from '../../cpu/cpuid/leaves.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { Msr } from '../../cpu/msr/msr-table.ts';

@@ -1,4 +1,5 @@
-import { type Cpu, InterruptShadow } from '../../cpu/cpu.ts';
+import { InterruptShadow } from '../../cpu/activity.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { loadSegment } from '../../cpu/segments/load.ts';
 import { StackCursor } from '../../cpu/stack.ts';
