@@ -7,6 +7,7 @@ import { decimalRows } from './decimal.ts';
 import { loadStoreRows } from './load-store.ts';
 import { moveRows } from './move.ts';
 import { roundingRows } from './rounding.ts';
+import { transcendentalRows } from './transcendental/rows.ts';
 
 /** Every x87 instruction (SDM Vol. 1, chapter 8). */
 export const x87Rows: readonly InstructionRow[] = withOptions({ unit: 'x87', features: ['FPU'] }, [
@@ -15,6 +16,7 @@ export const x87Rows: readonly InstructionRow[] = withOptions({ unit: 'x87', fea
   ...arithmeticRows,
   ...compareRows,
   ...roundingRows,
+  ...transcendentalRows,
   ...constantRows,
   ...decimalRows,
   ...controlRows,

@@ -1,4 +1,4 @@
-import { and, type Expr, eq, eqz, extendS, i32, i64, type Local, or, select, shl, shrU } from '@minusone/wasm';
+import { and, type Expr, eq, eqz, extendS, i32, i64, type Local, or, select, shl, shrU, xor } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../../semantics/subroutine.ts';
 import { controlOfFcw, Format } from '../../softfloat/control.ts';
 import { Flag } from '../../softfloat/flags.ts';
@@ -39,7 +39,7 @@ const roundTop: Subroutine = subroutine('x87.roundTop', { params: ['i32'], resul
 });
 
 /** (cpu): takes ST(0) and ST(1) apart. Returns 1 where both are there; otherwise stack underflow is raised. */
-const unpackTwo: Subroutine = subroutine('x87.unpackTwo', { params: ['i32'], results: ['i32'] }, (f, link) => {
+export const unpackTwo: Subroutine = subroutine('x87.unpackTwo', { params: ['i32'], results: ['i32'] }, (f, link) => {
   const [cpu] = f.params as [Local];
   f.if(or(f.call(link(isEmpty), cpu, i32(0)), f.call(link(isEmpty), cpu, i32(1))), () => {
     f.drop(f.call(link(underflow), cpu, i32(0)));
@@ -61,7 +61,7 @@ const scaleTop: Subroutine = subroutine('x87.scaleTop', { params: ['i32'], resul
 
 /**
  * (cpu, nearest): FPREM, FPREM1. C2 says that the reduction is not complete; if it is, C0, C3 and C1 are bits 2, 1 and 0 of the quotient. Where there is none, C0 and C3
- * stay as they are.
+ * stay as they are, and so where an unmasked exception stops it.
  */
 const remainderTop: Subroutine = subroutine('x87.remainderTop', { params: ['i32', 'i32'], results: [] }, (f, link) => {
   const [cpu, nearest] = f.params as [Local, Local];
@@ -71,7 +71,8 @@ const remainderTop: Subroutine = subroutine('x87.remainderTop', { params: ['i32'
     const flags = f.let(f.call(link(remainder), cpu, controlOfFcw(readFcw(f, cpu), Format.X80), nearest));
     const quotient = readPlace(f, cpu, Place.EXTRA, 'i32');
     f.callVoid(link(deliver), cpu, flags, i32(0), i32(0));
-    f.if(eq(quotient, i32(NO_QUOTIENT)), () => f.return());
+    const stops = and(and(flags, xor(readFcw(f, cpu), i32(-1))), i32(Flag.IE | Flag.DE));
+    f.if(or(eq(quotient, i32(NO_QUOTIENT)), stops), () => f.return());
     const c0 = shl(and(shrU(quotient, i32(2)), i32(1)), i32(8));
     const c3 = shl(and(shrU(quotient, i32(1)), i32(1)), i32(14));
     const c1 = shl(and(quotient, i32(1)), i32(9));
