@@ -223,6 +223,8 @@ export const msrTable: readonly MsrRow[] = [
   storage(0xc0010015, 'HWCR', 'APM Vol. 2 3.2.10', { vendor: 'amd', reset: 0x01000000n, writable: 0x7fffffffn }),
   storage(0xc001001a, 'TOP_MEM', 'APM Vol. 2 7.9.4', { vendor: 'amd' }),
   storage(0xc001001d, 'TOM2', 'APM Vol. 2 7.9.4', { vendor: 'amd' }),
+  // Bit 46: the initial APIC ID counts cores in its low bits.
+  storage(0xc001001f, 'NB_CFG', 'APM Vol. 2, Appendix A', { vendor: 'amd' }),
   {
     index: 0xc0010020,
     name: 'PATCH_LOADER',
