@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { withLock } from './lock.mjs';
-import { pinnedPnpm, ROOT, workspacePackages } from './workspace.mjs';
+import { isTestFile, pinnedPnpm, ROOT, workspacePackages } from './workspace.mjs';
 
 const LOCKFILE = join(ROOT, 'pnpm-lock.yaml');
 /** Holds the hash of the lockfile that was installed. `./minusone` compares its time with the lockfile's. */
@@ -60,7 +60,8 @@ function isBuilt() {
 /** The latest modification under `path`, folders included (a deleted file shows there), tests left out. */
 function newestMs(path) {
   const stat = statSync(path);
-  if (!stat.isDirectory()) return path.endsWith('.test.ts') ? 0 : stat.mtimeMs;
+  if (isTestFile(relative(ROOT, path))) return 0;
+  if (!stat.isDirectory()) return stat.mtimeMs;
   return readdirSync(path).reduce((newest, name) => Math.max(newest, newestMs(join(path, name))), stat.mtimeMs);
 }
 

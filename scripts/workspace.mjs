@@ -30,6 +30,17 @@ export function pinnedPnpm() {
 }
 
 /**
+ * Whether a file of a package only serves tests, and so is neither built nor published: `x.test.ts`, `test-machine.ts`, anything in a folder `testing`.
+ * The packages' tsconfig.json and `files` say the same.
+ *
+ * @param {string} path
+ * @returns {boolean}
+ */
+export function isTestFile(path) {
+  return /\.test\.ts$|(^|[/\\])(test-[^/\\]*\.ts$|testing([/\\]|$))/.test(path);
+}
+
+/**
  * The first ```ts block of a README, or undefined where there is none.
  *
  * @param {string} markdown

@@ -83,6 +83,21 @@ test('an import past the public face is reported, by name and by path', () => {
   ]);
 });
 
+test('what only serves tests may use what tests share, and is not for anyone else', () => {
+  const files = {
+    'core/src/a.test.ts': "import '../../../tests/harness.ts';",
+    'core/src/testing/machine.ts': "import '../../../../tests/harness.ts';",
+    'core/src/test-machine.ts': "import 'node:fs';",
+    'core/src/a.ts': "import '../../../tests/harness.ts';\nimport './testing/machine.ts';\nimport './test-machine.ts';",
+    '../tests/harness.ts': '',
+  };
+  expect(check({ core: [] }, files)).toEqual([
+    "packages/core/src/a.ts:1: '../../../tests/harness.ts' reaches into another package's files",
+    "packages/core/src/a.ts:2: './testing/machine.ts' is a test",
+    "packages/core/src/a.ts:3: './test-machine.ts' is a test",
+  ]);
+});
+
 test('node:* is for the CLI and for tests', () => {
   const source = "import { readFileSync } from 'node:fs';";
   expect(

@@ -33,7 +33,7 @@ interface Row {
   make(clock: Clock, log: (event: string) => void): Target;
 }
 
-interface Ported extends Snapshotable<never> {
+interface Ported extends Snapshotable<unknown> {
   readPort(port: number, size: AccessSize): number;
   writePort(port: number, size: AccessSize, value: number): void;
 }
