@@ -24,7 +24,8 @@ import {
   xor,
 } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../../../semantics/subroutine.ts';
-import { normalizeAndRound } from '../../../softfloat/add.ts';
+import { addSubtract, normalizeAndRound } from '../../../softfloat/add.ts';
+import { Control, Format } from '../../../softfloat/control.ts';
 import { Flag } from '../../../softfloat/flags.ts';
 import { Kind, Place, readSlot, Slot, type Unpacked, writePlace, writeSlot } from '../../../softfloat/scratch.ts';
 import { denormalFlag, returnInvalid, returnNanOfTwo, writeSpecial } from '../../../softfloat/special.ts';
@@ -142,7 +143,7 @@ export const logarithm: Subroutine = subroutine('x87.logarithm', { params: ['i32
   f.return(or(or(denormal, i32(Flag.PE)), f.call(link(productWithLogarithm), cpu, control))); // PE even of powers of 2
 });
 
-/** (cpu, control) -> flags: R = B * log2(A + 1): SDM Vol. 2A, FYL2XP1. A is to be between the root of 1/2 and that of 2, less 1; far beyond, the result is A. */
+/** (cpu, control) -> flags: R = B * log2(A + 1): SDM Vol. 2A, FYL2XP1. A is to be between the root of 1/2 and that of 2, less 1. */
 export const logarithmPlusOne: Subroutine = subroutine('x87.logarithmPlusOne', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
   const [cpu, control] = f.params as [Local, Local];
   returnNanOfTwo(f, link, cpu, control);
@@ -161,10 +162,18 @@ export const logarithmPlusOne: Subroutine = subroutine('x87.logarithmPlusOne', {
   });
   f.if(eq(y.kind, i32(Kind.INFINITY)), () => returnSigned(f, cpu, Kind.INFINITY, sign, denormal));
   f.if(eq(y.kind, i32(Kind.ZERO)), () => returnSigned(f, cpu, Kind.ZERO, sign, denormal));
-  f.if(geS(x.exponent, i32(-1)), () => {
+  // Outside the range of the manual: A from -1 down; elsewhere as log2 of the rounded sum.
+  f.if(and(x.sign, geS(x.exponent, i32(0))), () => {
     writeSlot(f, cpu, Slot.R, x);
     writePlace(f, cpu, Place.ROUNDED_UP, i32(0));
     f.return(or(denormal, i32(Flag.PE)));
+  });
+  f.if(geS(x.exponent, i32(-1)), () => {
+    writeSlot(f, cpu, Slot.B, { significand: i64(1n << 63n), exponent: i32(0), sign: i32(0), kind: i32(Kind.FINITE), denormal: i32(0) });
+    f.drop(f.call(link(addSubtract), cpu, i32(Format.X80 | Control.UM | Control.OM), i32(0)));
+    writeSlot(f, cpu, Slot.A, readSlot(f, cpu, Slot.R));
+    writeSlot(f, cpu, Slot.B, y);
+    f.return(or(denormal, f.call(link(logarithm), cpu, control)));
   });
   const halved = shiftRight(f, { high: x.significand, low: i64(0) }, sub(i32(1), x.exponent));
   const half = selectWide(f, x.sign, subtractWide(f, wide(ONE), halved), addWide(f, wide(ONE), halved));

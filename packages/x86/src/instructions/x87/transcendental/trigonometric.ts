@@ -14,6 +14,7 @@ import {
   i32,
   i64,
   type Local,
+  ltS,
   ltU,
   or,
   select,
@@ -168,6 +169,10 @@ export const cosine: Subroutine = subroutine('x87.cosine', { params: ['i32', 'i3
 });
 export const tangent: Subroutine = subroutine('x87.tangent', { params: ['i32', 'i32'], results: ['i32'] }, (f, link) => {
   const [cpu, control] = f.params as [Local, Local];
+  // Of tiny numbers the tangent is the number itself, and a little more.
+  const a = readSlot(f, cpu, Slot.A);
+  const itself = { value: { high: a.significand, low: i64(0) }, exponent: a.exponent, sign: a.sign };
+  f.if(ltS(a.exponent, i32(-64)), () => roundValue(f, link, cpu, control, itself));
   const { sine: numerator, cosine: denominator } = sineAndCosine(f, link, cpu);
   const n = normalize(f, numerator);
   const d = normalize(f, denominator);
