@@ -24,15 +24,19 @@ export interface RunResult {
 export async function runMachine(settings: RunSettings, io: CliIo): Promise<RunResult> {
   const terminal = new SerialTerminal(io);
   const machine = await boot({ ...settings.boot, onDebug: (byte) => terminal.debugByte(byte) });
+  let isOutputClosed = false;
   let status: number;
   try {
     terminal.attach(machine, { isInteractive: settings.isInteractive, endsWithInput: settings.boot.timeoutMs === undefined });
-    io.onOutputClosed(() => machine.stop());
+    io.onOutputClosed(() => {
+      isOutputClosed = true;
+      machine.stop();
+    });
     const end = await machine.ended;
     terminal.detach();
-    const message = describe(end, settings);
+    const message = isOutputClosed ? 'nobody reads standard output any more' : describe(end, settings);
     if (message !== undefined) io.err(`minusone: ${message}\n`);
-    status = statusOf(end);
+    status = isOutputClosed ? FAILURE_STATUS : statusOf(end);
   } catch (error) {
     terminal.detach();
     reportError(error, io);

@@ -53,10 +53,8 @@ export class SerialTerminal {
 
   /** The guest wrote a byte to the debug port. It comes after what the guest sent over the serial line before it. */
   debugByte(byte: number): void {
-    if (this.#debugBytes.length === 0) {
-      this.#machine?.serial.flush();
-      setImmediate(() => this.#writeDebugBytes());
-    }
+    this.#machine?.serial.flush();
+    if (this.#debugBytes.length === 0) setImmediate(() => this.#writeDebugBytes());
     this.#debugBytes.push(byte);
   }
 
