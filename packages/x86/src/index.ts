@@ -1,3 +1,9 @@
+/**
+ * The public face of `@minusone/x86`, by folder: `table/` and `instructions/` (the table, and what makes rows), `semantics/` (what a row's effect is written against),
+ * `decode/` and `disassemble/` (bytes to instructions to text), `state/` (registers in linear memory), `cpu/` (processors, events, models, MSRs, local APICs, extensions),
+ * `engine/` (what runs instructions).
+ */
+
 export * from './cpu/index.ts';
 export * from './decode/decoder.ts';
 export * from './decode/insn.ts';
@@ -7,10 +13,14 @@ export * from './decode/resolve-operands.ts';
 export * from './disassemble/disassemble.ts';
 export * from './disassemble/format.ts';
 export { CpuEngine } from './engine/cpu-engine.ts';
-export type { Engine, EngineHost, EngineStatistics, LinearAccess } from './engine/engine.ts';
+export type { AccessRights, Engine, EngineHost, EngineStatistics, LinearAccess, ReadGate } from './engine/engine.ts';
 export { Exit } from './engine/exit.ts';
-export { CodeSpace } from './engine/interpreter/code-space.ts';
-export * from './instructions/index.ts';
+export { type Block, CodeSpace, type CodeUser } from './engine/interpreter/code-space.ts';
+export type { JitOptions, RegionCache } from './engine/jit/region-cache.ts';
+export type { RegionLimits } from './engine/jit/region-graph.ts';
+export { instructionTable } from './instructions/index.ts';
+export type { Emit, FlagsEmit, FpuEmit, Operand, Value } from './semantics/emit.ts';
+export { type Subroutine, subroutine } from './semantics/subroutine.ts';
 export * from './state/layout.ts';
 export * from './state/mode.ts';
 export { Registers } from './state/registers.ts';
