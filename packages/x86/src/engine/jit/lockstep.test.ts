@@ -1,0 +1,120 @@
+import { PagingControls } from '@minusone/mmu';
+import { describe, expect, test } from 'vitest';
+import { Gpr, State } from '../../state/layout.ts';
+import { Exit } from '../exit.ts';
+import { TestCpu, type TestCpuOptions } from '../test-machine.ts';
+import { Lockstep, LockstepSide } from './lockstep.ts';
+import { Random, randomProgram } from './testing/random-program.ts';
+
+const CODE = 0x4_0000;
+const DATA = 0x1_0000;
+const STACK = 0x3_0000;
+const PML4 = 0x8_0000;
+
+/** The same program on two machines; the interpreter follows the JIT to wherever a region is left. */
+class Pair {
+  readonly jit: TestCpu;
+  readonly interpreter: TestCpu;
+  readonly lockstep: Lockstep;
+  #budget = 0;
+  #followed = 0;
+  executed = 0;
+
+  constructor(options: TestCpuOptions, setUp: (cpu: TestCpu) => void) {
+    this.jit = new TestCpu({ origin: CODE, ...options, jit: { threshold: 1, lockstep: true, ...options.jit } });
+    this.interpreter = new TestCpu({ origin: CODE, ...options });
+    setUp(this.jit);
+    setUp(this.interpreter);
+    this.lockstep = new Lockstep(
+      new LockstepSide(this.jit.memory, this.jit.state),
+      new LockstepSide(this.interpreter.memory, this.interpreter.state),
+    );
+    if (this.jit.space.regions !== undefined) this.jit.space.regions.onRegionExit = () => this.#follow();
+  }
+  #follow(): void {
+    const done = this.#budget - this.jit.registers.get32(State.budget);
+    if (done > this.#followed) this.interpreter.run(done - this.#followed);
+    this.#followed = done;
+    this.lockstep.compare(() => this.lockstep.place(this.executed + done));
+  }
+  /** Runs both, and compares at the end too; a fault makes both go on at the start. */
+  run(budget: number): void {
+    this.#budget = budget;
+    this.#followed = 0;
+    const result = this.jit.run(budget);
+    this.executed += result.instructions;
+    this.#follow();
+    if (result.exit === Exit.BUDGET || result.exit === Exit.LEAVE) return;
+    const expected = this.interpreter.run(1);
+    expect(expected.exit).toBe(result.exit);
+    if (result.exit === Exit.FAULT)
+      expect([result.vector, result.errorCode, result.faultAddress]).toEqual([expected.vector, expected.errorCode, expected.faultAddress]);
+    for (const cpu of [this.jit, this.interpreter]) {
+      // A system row (PUSHF in the programs) has no one to run it here.
+      cpu.rip = result.exit === Exit.SYSTEM ? cpu.rip + BigInt(cpu.engine.currentInsn().length) : BigInt(CODE);
+    }
+  }
+}
+
+function fillRegisters(cpu: TestCpu, seed: number): void {
+  const random = new Random(seed);
+  for (let n = 0; n < 16; n++) cpu.setGpr(n, (BigInt(random.below(2 ** 31)) << 33n) ^ BigInt(random.below(2 ** 31)));
+  cpu.setGpr(Gpr.RBP, BigInt(DATA)).setGpr(Gpr.RSP, BigInt(STACK)).setGpr(Gpr.R15, BigInt(CODE));
+  for (let n = 0; n < 0x2000; n++) cpu.physical.write8(DATA + n, random.below(256));
+}
+
+/** Runs random programs in pieces of random length. */
+function runPrograms(
+  seeds: number,
+  pieces: number,
+  options: TestCpuOptions & { patches?: boolean; setUp?: (cpu: TestCpu) => void },
+): number {
+  let inRegions = 0;
+  let all = 0;
+  for (let seed = 1; seed <= seeds; seed++) {
+    const random = new Random(seed * 77);
+    const bits = (options.bits ?? 64) as 32 | 64;
+    const program = randomProgram(seed, { bits, patches: options.patches === true, padding: seed % 3 === 0 ? 1500 : 0 });
+    const pair = new Pair(options, (cpu) => {
+      options.setUp?.(cpu);
+      fillRegisters(cpu, seed);
+      cpu.load(program.code);
+    });
+    for (let piece = 0; piece < pieces; piece++) {
+      try {
+        pair.run(1 + random.below(random.below(4) === 0 ? 8 : 300));
+      } catch (error) {
+        throw new Error(`Program ${seed}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+    const { statistics } = pair.jit.engine;
+    inRegions += statistics.instructionsInRegions;
+    all += statistics.instructions;
+  }
+  if (process.env.DEBUG_JIT) process.stderr.write(`SHARE ${inRegions} ${all}\n`);
+  return inRegions / all;
+}
+
+describe('the JIT in lockstep with the interpreter, compared wherever a region is left', () => {
+  test('random 64-bit programs: loops, branches, memory, calls, faults in the middle, budgets cut anywhere', () => {
+    expect(runPrograms(60, 30, { bits: 64 })).toBeGreaterThan(0.3);
+  });
+  test('random 32-bit programs', () => {
+    expect(runPrograms(30, 30, { bits: 32 })).toBeGreaterThan(0.3);
+  });
+  test('programs that change their own code', () => {
+    runPrograms(40, 30, { bits: 64, patches: true });
+  });
+  test('page faults in the middle of blocks leave no trace', () => {
+    const setUp = (cpu: TestCpu): void => {
+      cpu.physical.write64(PML4, BigInt(PML4 + 0x1000 + 7));
+      cpu.physical.write64(PML4 + 0x1000, BigInt(PML4 + 0x2000 + 7));
+      cpu.physical.write64(PML4 + 0x2000, BigInt(PML4 + 0x3000 + 7));
+      // The second page of the data is read-only.
+      for (let page = 0; page < 256; page++)
+        cpu.physical.write64(PML4 + 0x3000 + page * 8, BigInt(page * 4096 + (page === (DATA >> 12) + 1 ? 1 : 3)));
+    };
+    const paging = new PagingControls({ kind: '4-level', root: PML4, wp: true, nxe: true });
+    runPrograms(40, 30, { bits: 64, paging, setUp });
+  });
+});

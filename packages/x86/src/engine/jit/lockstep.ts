@@ -1,0 +1,131 @@
+import { MinusOneError } from '@minusone/core';
+import { DirtyLog, type MachineMemory } from '@minusone/memory';
+import { readArithmeticFlags } from '../../state/arithmetic-flags.ts';
+import { State, stateFields } from '../../state/layout.ts';
+import { Registers } from '../../state/registers.ts';
+
+/** Fields that are not the guest's: how the engine works, and the lazy form of the arithmetic flags, which are compared by value. */
+const OF_THE_ENGINE = new Set(
+  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions scratch'.split(
+    ' ',
+  ),
+);
+const PAGE_BYTES = 4096;
+/** A and D of a paging-structure entry (SDM Vol. 3A, 4.8): an instruction that then faults, or is only looked at, may have set them. */
+const ACCESSED_AND_DIRTY = 0x60;
+
+/** Notes which pages of RAM were written since they were last protected. */
+class WriteLog extends DirtyLog {
+  readonly written: number[] = [];
+
+  override markDirty(hostOffset: number): void {
+    if (this.isClean(hostOffset)) this.written.push((hostOffset - this.hostOffset) >>> 12);
+    super.markDirty(hostOffset);
+  }
+}
+
+/** One of the two machines: its memory, and the state of the CPU that is compared. */
+export class LockstepSide {
+  readonly memory: MachineMemory;
+  readonly state: number;
+  readonly registers: Registers;
+  readonly log: WriteLog;
+
+  constructor(memory: MachineMemory, state: number) {
+    this.memory = memory;
+    this.state = state;
+    this.registers = new Registers(memory, state);
+    this.log = new WriteLog(memory.ramOffset, memory.ramBytes / PAGE_BYTES);
+    memory.marks.addLog(this.log);
+  }
+  /** Pages written since the last call, which are protected again. */
+  takeWrittenPages(): number[] {
+    const { log, memory } = this;
+    const pages = log.written.splice(0);
+    for (const page of pages) {
+      log.clear(page, 1);
+      memory.marks.protect(log, page, 1);
+    }
+    return pages;
+  }
+}
+
+/** The two machines differ. */
+export class LockstepDifferenceError extends MinusOneError {
+  constructor(where: string, differences: readonly string[]) {
+    super('LOCKSTEP_DIFFERENCE', `JIT and interpreter differ ${where}: ${differences.slice(0, 8).join('; ')}.`, {
+      hint: 'Compile smaller regions (`limits`) to find the instruction.',
+      details: { differences: differences.slice(0, 32) },
+    });
+  }
+}
+
+/**
+ * Compares two machines that have executed the same number of instructions, one on the JIT and one on the interpreter: general and system registers, flags, RIP, vector and
+ * x87 state, and every page of RAM that either has written since the last comparison.
+ */
+export class Lockstep {
+  readonly jit: LockstepSide;
+  readonly interpreter: LockstepSide;
+  comparisons = 0;
+  /** Pages that differ in what may be accessed or dirty flags, which one machine may have set already for an instruction that the other has yet to run. */
+  readonly #early = new Set<number>();
+  readonly #fields = stateFields.filter(({ name }) => !OF_THE_ENGINE.has(name));
+
+  constructor(jit: LockstepSide, interpreter: LockstepSide) {
+    this.jit = jit;
+    this.interpreter = interpreter;
+  }
+
+  /** @throws {LockstepDifferenceError} naming what differs; `where` says where the comparison is made */
+  compare(where: () => string): void {
+    this.comparisons++;
+    const differences: string[] = [];
+    this.#compareState(differences);
+    this.#compareMemory(differences);
+    if (differences.length > 0) throw new LockstepDifferenceError(where(), differences);
+  }
+
+  #compareState(differences: string[]): void {
+    const { jit, interpreter } = this;
+    const a = jit.memory.i32;
+    const b = interpreter.memory.i32;
+    for (const { name, offset, count, stride } of this.#fields) {
+      const words = Math.ceil((count * stride) / 4);
+      const [from, to] = [(jit.state + offset) >>> 2, (interpreter.state + offset) >>> 2];
+      for (let n = 0; n < words; n++) {
+        if (a[from + n] === b[to + n]) continue;
+        const at = `${name}${count > 1 ? `[${Math.floor((n * 4) / stride)}]` : ''}+${(n * 4) % stride}`;
+        differences.push(`${at} ${hex(a[from + n] as number)}, not ${hex(b[to + n] as number)}`);
+      }
+    }
+    const [flags, expected] = [readArithmeticFlags(jit.registers), readArithmeticFlags(interpreter.registers)];
+    if (flags !== expected) differences.push(`flags ${hex(flags)}, not ${hex(expected)}`);
+  }
+  #compareMemory(differences: string[]): void {
+    const { jit, interpreter } = this;
+    const pages = new Set([...this.#early, ...jit.takeWrittenPages(), ...interpreter.takeWrittenPages()]);
+    this.#early.clear();
+    const a = jit.memory.i32;
+    const b = interpreter.memory.i32;
+    for (const page of pages) {
+      const from = (jit.memory.ramOffset + page * PAGE_BYTES) >>> 2;
+      const to = (interpreter.memory.ramOffset + page * PAGE_BYTES) >>> 2;
+      for (let n = 0; n < PAGE_BYTES / 4; n++) {
+        const difference = (a[from + n] as number) ^ (b[to + n] as number);
+        if (difference === 0) continue;
+        if ((difference & ~ACCESSED_AND_DIRTY) === 0) this.#early.add(page);
+        else differences.push(`memory ${hex(page * PAGE_BYTES + n * 4)} ${hex(a[from + n] as number)}, not ${hex(b[to + n] as number)}`);
+      }
+    }
+  }
+
+  /** The interpreter's RIP and instruction count in words. */
+  place(instructions: number): string {
+    return `after ${instructions} instructions, at RIP ${this.interpreter.registers.get64(State.rip).toString(16)}`;
+  }
+}
+
+function hex(value: number): string {
+  return `0x${(value >>> 0).toString(16)}`;
+}
