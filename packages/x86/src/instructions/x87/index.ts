@@ -4,6 +4,7 @@ import { compareRows } from './compare.ts';
 import { constantRows } from './constants.ts';
 import { controlRows } from './control.ts';
 import { decimalRows } from './decimal.ts';
+import { environmentRows } from './environment.ts';
 import { loadStoreRows } from './load-store.ts';
 import { moveRows } from './move.ts';
 import { roundingRows } from './rounding.ts';
@@ -20,4 +21,5 @@ export const x87Rows: readonly InstructionRow[] = withOptions({ unit: 'x87', fea
   ...constantRows,
   ...decimalRows,
   ...controlRows,
+  ...environmentRows,
 ]);
