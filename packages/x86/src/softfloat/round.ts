@@ -115,7 +115,7 @@ export const round: Subroutine = subroutine(
     const adjust = select(isTiny, i32(BIAS_ADJUST), select(isHuge, i32(-BIAS_ADJUST), i32(0)));
     const adjusted = f.let(add(exponentRounded, adjust));
     // FSCALE can go so far that the adjusted exponent does not fit: zero or infinity then (SDM Vol. 2A, FSCALE).
-    f.if(or(ltS(adjusted, least), gtS(adjusted, greatest)), () => {
+    f.if(and(eqz(range), or(ltS(adjusted, least), gtS(adjusted, greatest))), () => {
       writeSlot(f, cpu, Slot.R, { sign, kind: select(isTiny, i32(Kind.ZERO), i32(Kind.INFINITY)) });
       writePlace(f, cpu, Place.ROUNDED_UP, isHuge);
       f.return(select(isTiny, i32(Flag.UE | Flag.PE), i32(Flag.OE | Flag.PE)));

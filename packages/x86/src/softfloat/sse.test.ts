@@ -6,7 +6,7 @@ import { binary32, binary64, integer, randomSource } from './testing/corners.ts'
 import { CPU, type Instantiated, instantiate } from './testing/instantiate.ts';
 
 const unavailable = siliconAvailable();
-const PER_OPERATION = 3000;
+const PER_OPERATION = Number(process.env.SSE_CASES ?? 1000);
 
 /** An entry point and the instruction that does the same: operands in XMM0 and XMM1 (or RAX), result in XMM0 (or RAX, or EFLAGS). */
 interface Operation {

@@ -39,6 +39,16 @@ export const controlRows: readonly InstructionRow[] = [
   instruction('FNENI', ['DB E0 nowait'], () => {}),
   instruction('FNDISI', ['DB E1 nowait'], () => {}),
   instruction('FNSETPM', ['DB E4 nowait'], () => {}),
+  /** EMMS (SDM Vol. 2A): ends a run of MMX instructions by marking all registers empty. TOP becomes 0 as by the other MMX instructions. */
+  instruction(
+    'EMMS',
+    ['NP 0F 77'],
+    (e) => {
+      e.fpu.setFtw(i32(0));
+      e.fpu.setFsw(and(e.fpu.fsw, i32(~(7 << Fsw.TOP_SHIFT))));
+    },
+    { unit: 'mmx', features: ['MMX'] },
+  ),
   /** WAIT: only the check for pending exceptions. */
   instruction('FWAIT', ['9B'], () => {}),
 ];

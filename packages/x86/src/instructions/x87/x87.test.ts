@@ -6,7 +6,7 @@ import { compileRows, type RowCase } from './testing/row-runner.ts';
 import { type Before, before, describeState, ourState, setState } from './testing/x87-state.ts';
 
 const unavailable = siliconAvailable();
-const PER_FORM = Number(process.env.X87_CASES ?? 400);
+const PER_FORM = Number(process.env.X87_CASES ?? 100);
 /** The transcendental instructions have a bound of error instead of exact bits: see transcendental.test.ts. */
 const BOUNDED = new Set('F2XM1 FYL2X FYL2XP1 FSIN FCOS FSINCOS FPTAN FPATAN'.split(' '));
 

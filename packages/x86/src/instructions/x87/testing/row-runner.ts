@@ -118,6 +118,7 @@ function emitFor(f: FunctionBuilder, form: InstructionForm, modrm: number, link:
       },
       setFcw: (value: Value) => f.store(cpu, value, { offset: State.fcw }),
       setFsw: (value: Value) => f.store(cpu, value, { offset: State.fsw }),
+      setFtw: (value: Value) => f.store(cpu, value, { offset: State.ftw }),
     },
   };
   return emit as unknown as Emit;

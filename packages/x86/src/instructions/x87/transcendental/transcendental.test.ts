@@ -6,7 +6,7 @@ import { type Before, before, describeState, ourState, setState } from '../testi
 import { transcendentalRows } from './rows.ts';
 
 const unavailable = siliconAvailable();
-const PER_ROW = Number(process.env.X87_CASES ?? 2000);
+const PER_ROW = Number(process.env.X87_CASES ?? 1000);
 const runner = compileRows(transcendentalRows);
 
 /** Puts ST(0) and ST(1) where the function has something to do. */
@@ -63,7 +63,8 @@ describe.skipIf(unavailable)('x87 transcendental instructions, against the proce
           if (distance > 1n || distance < -1n) expect(context).toBe('');
         }
       }
-      console.log(`${name}: ${far} of ${results.length} differ in the last bit`);
+      // Both are within an ulp of the true value; mostly they are the same number.
+      expect(far).toBeLessThan(results.length / 10);
     },
   );
 });
