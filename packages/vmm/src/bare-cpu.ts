@@ -11,8 +11,8 @@ const LINT0_EXTINT = 0x700;
 export const bareCpu: Accelerator = {
   name: 'none',
   createProcessors(parts: ProcessorParts): ProcessorSet {
-    const { memory, physical, ports, model, cpus, clock } = parts;
-    const space = new CodeSpace(memory, new Decoder(instructionTable, new Set(model.features)));
+    const { memory, physical, ports, model, cpus, clock, jit } = parts;
+    const space = new CodeSpace(memory, new Decoder(instructionTable, new Set(model.features)), undefined, jit ? {} : false);
     physical.observer = space;
     const processors = new Processors({
       memory,

@@ -5,7 +5,9 @@ import * as soft from '../../softfloat/index.ts';
 import { type InstructionRow, instruction, type RowOptions, type Semantics } from '../../table/row.ts';
 import { lanes, readAligned, SSE_OPTIONS, SSE2_OPTIONS } from './packed.ts';
 
-const { i32x4, i64x2, v128 } = simd;
+const { v128 } = simd;
+const i32x4: typeof simd.i32x4 = simd.i32x4;
+const i64x2: typeof simd.i64x2 = simd.i64x2;
 
 /** A floating-point format as lanes of a v128: bit patterns in, bit patterns out. */
 interface Format {
