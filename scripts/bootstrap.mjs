@@ -24,6 +24,7 @@ const VERBS = {
   start: (args) => runJob([node, CLI, 'demo', ...args]),
   cli: (args) => runJob([node, CLI, ...args]),
   bench: (args) => runJob([node, '--import', 'tsx', 'bench/index.ts', ...args], { cwd: ROOT }),
+  coverage: () => runJob([node, '--import', 'tsx', '--conditions=@minusone/source', 'scripts/coverage.ts'], { cwd: ROOT }),
   lint: () => all(LINT),
   test: (args) => test([...LINT, vitest(args)], {}),
   'test:quick': (args) => test([vitest(args)], { MINUSONE_QUICK: '1' }),

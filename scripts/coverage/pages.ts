@@ -1,0 +1,12 @@
+import { cpuidPage } from './cpuid-page.ts';
+import { instructionsPage } from './instructions-page.ts';
+import { msrsPage } from './msrs-page.ts';
+
+/** The coverage pages as the tables give them: path in the checkout, and text. */
+export function coveragePages(): ReadonlyMap<string, string> {
+  return new Map([
+    ['docs/coverage/instructions.md', instructionsPage()],
+    ['docs/coverage/msrs.md', msrsPage()],
+    ['docs/coverage/cpuid.md', cpuidPage()],
+  ]);
+}
