@@ -82,11 +82,12 @@ error: action=report
     await writeFile(join(folder, 'rc'), configuration);
     await writeFile(join(folder, 'go'), 'c\n');
     const { stdout, timedOut } = await run('bochs', ['-q', '-f', join(folder, 'rc'), '-rc', join(folder, 'go')]);
-    // The ROM's output stands between the debugger's first prompt line and its last.
-    const lines = stdout.split('\n');
-    const first = lines.findIndex((line) => line.startsWith('(0) ['));
-    const last = lines.findIndex((line) => line.startsWith('(0).['));
-    const output = lines.slice(first + 1, last < 0 ? undefined : last).join('\n');
+    // The ROM's output stands between the debugger's first line and its last, which may follow text that ends in no newline.
+    const first = /^\(0\) \[.*\n/m.exec(stdout);
+    const rest = first === null ? '' : stdout.slice(first.index + first[0].length);
+    const last = rest.search(/\(0\)\.\[\d/);
+    // The debugger speaks up once more where it cannot disassemble the last instruction.
+    const output = (last < 0 ? rest : rest.slice(0, last)).replace(/^bx_dbg_read.*\n/gm, '');
     const text = await readFile(log, 'latin1').catch(() => '');
     const end = text.includes('Shutdown port') ? 'shutdown' : timedOut ? 'time-out' : 'triple fault';
     if (end === 'triple fault' && !/shutdown|3rd/i.test(text)) throw new Error(`Bochs failed:\n${text.slice(-2000)}`);

@@ -16,6 +16,13 @@ export interface Departure {
   readonly manual?: string;
 }
 
+/** The same departure in several attempts. */
+export const departs = (peer: Departure['peer'], labels: readonly string[], why: string): Departure[] =>
+  labels.map((label) => ({ peer, label, why }));
+
+/** QEMU's TCG checks no segment limits and no types of data accesses. */
+export const TCG_CHECKS_NO_LIMITS = 'TCG checks neither limits nor types when memory is accessed; SDM Vol. 3A 5.3, 5.5.';
+
 /** A change in our code that makes a ROM fail: `find`, which is there once, becomes `replace`. */
 export interface Mutation {
   readonly file: string;
@@ -33,13 +40,14 @@ export interface Rom {
   readonly mode: StartMode;
   /** Assembly source; it ends by `finish`, which is added, or by shutting the processor down. */
   readonly source: string;
-  readonly mutation: Mutation;
   readonly departures?: readonly Departure[];
 }
 
 const ROM_BYTES = 0x10000;
 const STUB = 0xff00;
 const RESET_VECTOR = 0xfff0;
+/** What the stub stores of the state after reset, 4 bytes each, FLAGS after them. SP is 0 then: one PUSHF wraps around. */
+export const RESET_STATE_REGISTERS: readonly string[] = ['eax', 'ebx', 'ecx', 'esi', 'edi', 'ebp', 'esp', 'ds', 'es', 'ss', 'fs', 'gs'];
 
 let prelude: Assembly | undefined;
 
@@ -65,11 +73,10 @@ export function buildRom(rom: Pick<Rom, 'mode' | 'source'>): Uint8Array {
   const image = new Uint8Array(ROM_BYTES);
   image.set(preludeBytes, 0);
   image.set(body, MemoryMap.body - MemoryMap.prelude);
-  const start = rom.mode === 'reset' ? MemoryMap.body : Number(symbols.get(`start_${rom.mode}`));
-  const copy =
-    rom.mode === 'reset'
-      ? `jmp ${MemoryMap.body - MemoryMap.prelude}`
-      : `
+  const stub = `
+    ${RESET_STATE_REGISTERS.map((register, i) => `mov [${MemoryMap.resetState + 4 * i}], ${register}`).join('\n')}
+    pushf
+    pop word [${MemoryMap.resetState + 4 * RESET_STATE_REGISTERS.length}]
     cli
     cld
     mov ax, 0xf000
@@ -81,8 +88,8 @@ export function buildRom(rom: Pick<Rom, 'mode' | 'source'>): Uint8Array {
     mov di, ${MemoryMap.prelude}
     mov cx, ${MemoryMap.body - MemoryMap.prelude + body.length}
     rep movsb
-    jmpf 0:${start}`;
-  image.set(assemble(copy, { bits: 16, origin: STUB }).bytes, STUB);
-  image.set(assemble(rom.mode === 'reset' ? `jmp ${STUB}` : `jmpf 0xf000:${STUB}`, { bits: 16, origin: RESET_VECTOR }).bytes, RESET_VECTOR);
+    jmpf 0:${symbols.get(`start_${rom.mode}`)}`;
+  image.set(assemble(stub, { bits: 16, origin: STUB }).bytes, STUB);
+  image.set(assemble(`jmpf 0xf000:${STUB}`, { bits: 16, origin: RESET_VECTOR }).bytes, RESET_VECTOR);
   return image;
 }

@@ -229,7 +229,7 @@ function protectedMode(): string {
   .no_cr2:
     mov ax, [saved_ds]
     mov ds, ax
-    mov ax, [saved_es]
+    mov ax, [cs:saved_es]
     mov es, ax
     ${['ds', 'es', 'fs', 'gs'].map((name) => segmentIfNotFlat(32, name).replaceAll('[flat_', '[cs:flat_')).join('\n')}
   .segments:

@@ -5,6 +5,8 @@
 export const MemoryMap = {
   /** Interrupt vector table of real mode. */
   ivt: 0x0000,
+  /** Registers at reset, stored by the ROM's first instructions. */
+  resetState: 0x0500,
   /** The prelude: printing, fault handlers, tables. Copied from the ROM. */
   prelude: 0x1000,
   /** The ROM's own part. Copied from the ROM. */

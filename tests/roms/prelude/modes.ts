@@ -2,9 +2,9 @@ import { MemoryMap, Selector } from './memory-map.ts';
 import type { Bits } from './print.ts';
 
 /** What mode a ROM's body begins in. */
-export type StartMode = 'reset' | 'real' | 'protected' | 'paging32' | 'pae' | 'long';
+export type StartMode = 'real' | 'protected' | 'paging32' | 'pae' | 'long';
 
-export const bitsOf = (mode: StartMode): Bits => (mode === 'real' || mode === 'reset' ? 16 : mode === 'long' ? 64 : 32);
+export const bitsOf = (mode: StartMode): Bits => (mode === 'real' ? 16 : mode === 'long' ? 64 : 32);
 
 /** P, W, U. */
 const ENTRY = 7;

@@ -49,7 +49,7 @@ function callThroughSystemDescriptor(cpu: Cpu, selector: number, descriptor: Des
   const bytes = cpu.isLongMode ? 8 : descriptor.type === SystemType.CALL_GATE ? 4 : 2;
   const cpl = code.isConforming ? cpu.cpl : code.dpl;
   if (cpl < cpu.cpl) {
-    if (cpu.isLongMode) callInnerLong(cpu, cpl);
+    if (cpu.isLongMode) callInnerLong(cpu, cpl, code, offsetLow, offsetHigh);
     else callInner(cpu, cpl, bytes === 4 ? 4 : 2, descriptor.gateParameters, code, offsetLow);
   } else {
     const stack = pushReturn(cpu, StackCursor.current(cpu), bytes);
@@ -80,8 +80,9 @@ function callInner(cpu: Cpu, cpl: number, bytes: 2 | 4, parameters: number, code
 }
 
 /** Stack switch in IA-32e mode: RSP from the TSS, SS null; no parameters (SDM Vol. 3A, 5.8.5.1). */
-function callInnerLong(cpu: Cpu, cpl: number): void {
+function callInnerLong(cpu: Cpu, cpl: number, code: Descriptor, offsetLow: number, offsetHigh: number): void {
   const { registers } = cpu;
+  checkTargetOffset(cpu, code, offsetLow, offsetHigh);
   readTssStack(cpu, 4 + cpl * 8);
   const stack = StackCursor.wide(cpu, cpu.linearLow, cpu.linearHigh, 'supervisor', 0);
   stack.push(8, selectorOf(registers, Segment.SS), 0);
