@@ -1,80 +1,66 @@
 import {
+  add,
   add as addNative,
   and,
+  convertS,
+  demote,
   div as divNative,
   type Expr,
   eq,
-  eqz,
   extendS,
   type FunctionBuilder,
   type FunctionRef,
+  gt,
   i32,
   i64,
   type Local,
+  leU,
+  lt,
   ltU,
   mul as mulNative,
+  nearest,
   or,
+  promote,
   reinterpret,
   select,
   shrU,
   sqrt as sqrtNative,
-  sub,
   sub as subNative,
+  trunc,
+  truncSatS,
   wrap,
 } from '@minusone/wasm';
 import { type Subroutine, subroutine } from '../semantics/subroutine.ts';
 import { addSubtract } from './add.ts';
+import { BINARY32, BINARY64, type Binary, constant, magnitude } from './binary.ts';
 import { COMPARE_FLAGS_SHIFT, compare, Relation } from './compare.ts';
-import { Control, controlOfMxcsr, Format } from './control.ts';
+import { Control, controlOfMxcsr } from './control.ts';
 import { convert } from './convert.ts';
 import { divide } from './divide.ts';
 import { Flag, raiseFlags } from './flags.ts';
 import { roundToIntegral, toInteger } from './integral.ts';
 import { multiply } from './multiply.ts';
-import { pack32, pack64 } from './pack.ts';
+import {
+  differenceIsExact,
+  type Exactness,
+  ignoresInexact,
+  ignoresRounding,
+  isInIntegerRange,
+  isPlain,
+  isSafeResult,
+  productExact,
+  quotientIsExact,
+  returnNative,
+  rootIsExact,
+  sumIsExact,
+} from './native.ts';
 import { Place, readPlace, Slot, slotPointer } from './scratch.ts';
 import { squareRoot } from './square-root.ts';
-import { unpack32, unpack64, unpackInteger } from './unpack.ts';
+import { unpackInteger } from './unpack.ts';
 
 /** The entry points for SSE, once for binary32 and once for binary64: bit patterns, MXCSR, and the flags of `flags.ts`. */
 
 type Link = (subroutine: Subroutine) => FunctionRef;
-
-/** What differs between the two formats. */
-interface Binary {
-  readonly name: 'f32' | 'f64';
-  readonly type: 'i32' | 'i64';
-  readonly control: number;
-  readonly unpack: Subroutine;
-  readonly pack: Subroutine;
-  /** The sign bit; the least positive normal number; infinity. */
-  readonly sign: bigint;
-  readonly leastNormal: bigint;
-  readonly infinity: bigint;
-}
-const BINARY32: Binary = {
-  name: 'f32',
-  type: 'i32',
-  control: Format.BINARY32,
-  unpack: unpack32,
-  pack: pack32,
-  sign: 1n << 31n,
-  leastNormal: 1n << 23n,
-  infinity: 0x7f80_0000n,
-};
-const BINARY64: Binary = {
-  name: 'f64',
-  type: 'i64',
-  control: Format.BINARY64,
-  unpack: unpack64,
-  pack: pack64,
-  sign: 1n << 63n,
-  leastNormal: 1n << 52n,
-  infinity: 0x7ff0_0000_0000_0000n,
-};
-
-const constant = (format: Binary, n: bigint): Expr => (format.type === 'i32' ? i32(Number(BigInt.asIntN(32, n))) : i64(n));
-const magnitude = (format: Binary, x: Expr): Expr => and(x, constant(format, format.sign - 1n));
 
 /** Unpacks an operand, as zero where it is denormal and DAZ is 1. */
 function unpackTo(f: FunctionBuilder, link: Link, format: Binary, cpu: Expr, slot: Slot, bits: Expr, mxcsr: Expr): void {
@@ -87,39 +73,17 @@ function returnPacked(f: FunctionBuilder, link: Link, format: Binary, cpu: Expr,
   f.return(f.call(link(format.pack), cpu));
 }
 
-/**
- * Leaves with the result of the Wasm instruction, where that is all there is to do: rounding to nearest with PE masked and set already, no denormal operand, and a normal result.
- * The least normal numbers are left out, since a result that only rounds up to one is tiny. A result that is normal says that no operand is a NaN.
- */
-function returnNative(
-  f: FunctionBuilder,
-  format: Binary,
-  mxcsr: Expr,
-  operands: readonly Expr[],
-  native: (...floats: Expr[]) => Expr,
-): void {
-  const rcAndPrecision = and(mxcsr, i32(0x7020));
-  f.if(eq(rcAndPrecision, i32(0x1020)), () => {
-    const result = f.let(reinterpret(native(...operands.map((operand) => reinterpret(operand)))));
-    const from = 2n * format.leastNormal;
-    const isNormal = ltU(sub(magnitude(format, result), constant(format, from)), constant(format, format.infinity - from));
-    const one = constant(format, 1n);
-    const isDenormal = (x: Expr): Expr => ltU(sub(magnitude(format, x), one), constant(format, format.leastNormal - 1n));
-    const noDenormal = eqz(operands.map(isDenormal).reduce((a, b) => or(a, b)));
-    f.if(and(isNormal, noDenormal), () => f.return(result));
-  });
-}
-
 function binaryOperation(
   format: Binary,
   name: string,
   native: (a: Expr, b: Expr) => Expr,
+  isExact: Exactness,
   core: (f: FunctionBuilder, link: Link, cpu: Expr, control: Expr) => Expr,
 ): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
     const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
-    returnNative(f, format, mxcsr, [a, b], native as (...floats: Expr[]) => Expr);
+    returnNative(f, format, mxcsr, [a, b], native as (...floats: Expr[]) => Expr, isExact);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     returnPacked(f, link, format, cpu, core(f, link, cpu, controlOfMxcsr(mxcsr, format.control)));
@@ -127,19 +91,19 @@ function binaryOperation(
 }
 
 const addOf = (format: Binary): Subroutine =>
-  binaryOperation(format, 'Add', addNative, (f, link, cpu, control) => f.call(link(addSubtract), cpu, control, i32(0)));
+  binaryOperation(format, 'Add', addNative, sumIsExact, (f, link, cpu, control) => f.call(link(addSubtract), cpu, control, i32(0)));
 const subtractOf = (format: Binary): Subroutine =>
-  binaryOperation(format, 'Sub', subNative, (f, link, cpu, control) => f.call(link(addSubtract), cpu, control, i32(1)));
+  binaryOperation(format, 'Sub', subNative, differenceIsExact, (f, link, cpu, control) => f.call(link(addSubtract), cpu, control, i32(1)));
 const multiplyOf = (format: Binary): Subroutine =>
-  binaryOperation(format, 'Mul', mulNative, (f, link, cpu, control) => f.call(link(multiply), cpu, control));
+  binaryOperation(format, 'Mul', mulNative, productExact, (f, link, cpu, control) => f.call(link(multiply), cpu, control));
 const divideOf = (format: Binary): Subroutine =>
-  binaryOperation(format, 'Div', divNative, (f, link, cpu, control) => f.call(link(divide), cpu, control));
+  binaryOperation(format, 'Div', divNative, quotientIsExact, (f, link, cpu, control) => f.call(link(divide), cpu, control));
 
 function squareRootOf(format: Binary): Subroutine {
   const { type } = format;
   return subroutine(`${format.name}Sqrt`, { params: [type, 'i32', 'i32'], results: [type] }, (f, link) => {
     const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
-    returnNative(f, format, mxcsr, [a], sqrtNative as (...floats: Expr[]) => Expr);
+    returnNative(f, format, mxcsr, [a], sqrtNative as (...floats: Expr[]) => Expr, rootIsExact);
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, format, cpu, f.call(link(squareRoot), cpu, controlOfMxcsr(mxcsr, format.control)));
   });
@@ -153,6 +117,10 @@ function selectionOf(format: Binary, name: 'Min' | 'Max', wanted: number): Subro
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: [type] }, (f, link) => {
     const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
+    f.if(and(isPlain(format, a), isPlain(format, b)), () => {
+      const holds = wanted === Relation.LESS ? lt : gt;
+      f.return(select(holds(reinterpret(a), reinterpret(b)), a, b));
+    });
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(0)));
@@ -168,6 +136,10 @@ function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 
   const { type } = format;
   return subroutine(`${format.name}${name}`, { params: [type, type, 'i32', 'i32'], results: ['i32'] }, (f, link) => {
     const [a, b, mxcsr, cpu] = f.params as [Local, Local, Local, Local];
+    f.if(and(isPlain(format, a), isPlain(format, b)), () => {
+      const unequal = select(lt(reinterpret(a), reinterpret(b)), i32(Relation.LESS), i32(Relation.GREATER));
+      f.return(select(eq(reinterpret(a), reinterpret(b)), i32(Relation.EQUAL), unequal));
+    });
     unpackTo(f, link, format, cpu, Slot.A, a, mxcsr);
     unpackTo(f, link, format, cpu, Slot.B, b, mxcsr);
     const relation = f.let(f.call(link(compare), cpu, i32(quiet)));
@@ -179,6 +151,12 @@ function compareOf(format: Binary, name: 'Compare' | 'CompareQuiet', quiet: 0 | 
 function conversionOf(from: Binary, to: Binary, name: string): Subroutine {
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
     const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
+    if (to.precision > from.precision) f.if(isPlain(from, a), () => f.return(reinterpret(promote(reinterpret(a)))));
+    else {
+      const result = f.let(reinterpret(demote(reinterpret(a))));
+      const isExact = eq(promote(reinterpret(result)), reinterpret(a));
+      f.if(and(isSafeResult(to, result), or(ignoresRounding(mxcsr), isExact)), () => f.return(result));
+    }
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -188,6 +166,14 @@ function fromIntegerOf(bits: 32 | 64, to: Binary): Subroutine {
   const type = bits === 32 ? 'i32' : 'i64';
   return subroutine(`i${bits}To${to.name.toUpperCase()}`, { params: [type, 'i32', 'i32'], results: [to.type] }, (f, link) => {
     const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
+    const result = reinterpret(convertS(a, to.name));
+    if (bits < to.precision) f.return(result);
+    else {
+      const limit = 1n << BigInt(to.precision);
+      const moved = bits === 32 ? add(a, i32(Number(limit))) : add(a, i64(limit));
+      const isExact = leU(moved, bits === 32 ? i32(Number(2n * limit)) : i64(2n * limit));
+      f.if(or(isExact, ignoresRounding(mxcsr)), () => f.return(result));
+    }
     f.callVoid(link(unpackInteger), slotPointer(cpu, Slot.A), extendS(a));
     returnPacked(f, link, to, cpu, f.call(link(convert), cpu, controlOfMxcsr(mxcsr, to.control)));
   });
@@ -198,6 +184,13 @@ function toIntegerOf(from: Binary, bits: 32 | 64, truncates: boolean): Subroutin
   const name = `${from.name}ToI${bits}${truncates ? 'Truncate' : ''}`;
   return subroutine(name, { params: [from.type, 'i32', 'i32'], results: [type] }, (f, link) => {
     const [a, mxcsr, cpu] = f.params as [Local, Local, Local];
+    f.if(isInIntegerRange(from, a, bits), () => {
+      const rounded = f.let(truncates ? trunc(reinterpret(a)) : nearest(reinterpret(a)));
+      const isExact = eq(rounded, reinterpret(a));
+      const mayRound = truncates ? ignoresInexact(mxcsr) : ignoresRounding(mxcsr);
+      // Rounding to nearest may leave the range: 2^31 - 1/2 does.
+      f.if(and(or(isExact, mayRound), isInIntegerRange(from, reinterpret(rounded), bits)), () => f.return(truncSatS(rounded, type)));
+    });
     unpackTo(f, link, from, cpu, Slot.A, a, mxcsr);
     const rc = truncates ? i32(3) : and(shrU(mxcsr, i32(13)), i32(3));
     f.callVoid(link(raiseFlags), f.call(link(toInteger), cpu, rc, i32(bits)), cpu);
