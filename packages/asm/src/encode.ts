@@ -29,7 +29,7 @@ interface Parts {
   forbidsRex: boolean;
   vvvv: number;
   immediates: { value: bigint; bytes: number }[];
-  relative: { target: bigint; bytes: number } | undefined;
+  relative: { target: bigint; bytes: number; isForward: boolean } | undefined;
   moffs: MemoryOperand | undefined;
   memoryBytes: number;
   memory: MemoryOperand | undefined;
@@ -75,7 +75,7 @@ function matchMemory(operand: AsmOperand, bytes: number, parts: Parts): boolean 
   return true;
 }
 
-/** Puts one operand into the parts; false where it does not fit. */
+/** Puts one operand into the parts; false where it does not fit. A value that is not known yet fits everywhere: the first pass takes the shortest encodings, which later passes only lengthen. */
 function match(spec: OperandSpec, operand: AsmOperand, operandBytes: OperandBytes, parts: Parts): boolean {
   const sizes = { operandBytes, vectorBytes: parts.vectorBytes as 0 | 16 | 32 };
   const bytes = operandBytesOf(spec.size, sizes);
@@ -151,7 +151,7 @@ function match(spec: OperandSpec, operand: AsmOperand, operandBytes: OperandByte
     case 'J': {
       if (operand.kind !== 'immediate') return false;
       if (bytes === 1 ? operand.distance === 'near' : operand.distance === 'short') return false;
-      parts.relative = { target: operand.value, bytes };
+      parts.relative = { target: operand.value, bytes, isForward: operand.isForward };
       return true;
     }
     case 'A':
@@ -173,11 +173,13 @@ function match(spec: OperandSpec, operand: AsmOperand, operandBytes: OperandByte
   function matchImmediate(immediate: OperandSpec, given: AsmOperand, size: OperandBytes, into: Parts, fieldBytes: number): boolean {
     if (given.kind !== 'immediate' || given.distance !== '') return false;
     const width = immediate.method === 'sI' || immediate.size === 'z' ? size * 8 : fieldBytes * 8;
-    if (given.bytes !== 0 && given.bytes !== (immediate.method === 'sI' ? 1 : fieldBytes)) return false;
+    // `push word 5` speaks of the operand's size, `push byte 5` of the field's.
+    const isOperandSize = (immediate.method === 'sI' || immediate.size === 'z') && given.bytes === size;
+    if (given.bytes !== 0 && !isOperandSize && given.bytes !== (immediate.method === 'sI' ? 1 : fieldBytes)) return false;
     if (!inField(given.value, width)) return false;
     const value = BigInt.asIntN(width, given.value);
     if (immediate.method === 'sI') {
-      if (!inSigned(value, 8) || given.isForward) return false;
+      if (!inSigned(value, 8)) return false;
       into.immediates.push({ value, bytes: 1 });
       return true;
     }
@@ -187,7 +189,7 @@ function match(spec: OperandSpec, operand: AsmOperand, operandBytes: OperandByte
   }
 
   function matchFixed(name: string, given: AsmOperand, size: OperandBytes): boolean {
-    if (given.kind === 'immediate') return (name === '1' || name === '3') && given.value === BigInt(name) && !given.isForward;
+    if (given.kind === 'immediate') return (name === '1' || name === '3') && (given.value === BigInt(name) || given.isForward);
     if (given.kind !== 'register') return false;
     const { kind, index, bytes: width, high } = given.register;
     if (kind === 'segment') return ['ES', 'CS', 'SS', 'DS', 'FS', 'GS'][index] === name;
@@ -244,6 +246,8 @@ export function encodeForm(
   for (const [i, operand] of operands.entries()) {
     if (!match(form.operands[i] as OperandSpec, operand, operandBytes, parts)) return undefined;
   }
+  // 90 is NOP, which in 64-bit code is not what XCHG EAX, EAX does (SDM Vol. 2D, "XCHG").
+  if (form.map === 0 && form.opcode === 0x90 && form.opcodeCount === 8 && parts.opcodeRegister === 0) return undefined;
   const address = addressing(parts, bits);
   if (address === undefined) return undefined;
 
@@ -290,14 +294,14 @@ export function encodeForm(
   if (parts.relative !== undefined) {
     const end = context.address + BigInt(bytes.length + parts.relative.bytes);
     if (bits !== 64 && parts.relative.target >> BigInt(operandBytes * 8) !== 0n) return undefined;
-    const displacement = BigInt.asIntN(bits === 64 ? 64 : operandBytes * 8, parts.relative.target - end);
+    const displacement = parts.relative.isForward ? 0n : BigInt.asIntN(bits === 64 ? 64 : operandBytes * 8, parts.relative.target - end);
     if (!inSigned(displacement, parts.relative.bytes * 8)) return undefined;
     tail.push(...littleEndian(displacement, parts.relative.bytes));
   }
   if (form.hasModrm && parts.memory?.relative && form.fixedModrm < 0) {
     // The displacement counts from the end of the instruction: known only now.
     const end = context.address + BigInt(bytes.length + tail.length);
-    const displacement = BigInt.asIntN(64, parts.memory.displacement - end);
+    const displacement = parts.memory.isForward ? 0n : BigInt.asIntN(64, parts.memory.displacement - end);
     if (!inSigned(displacement, 32)) return undefined;
     bytes.splice(bytes.length - 4, 4, ...littleEndian(displacement, 4));
   }
@@ -358,7 +362,7 @@ function addressing(parts: Parts, bits: 16 | 32 | 64): Addressing | undefined {
     if (base < 0 && index < 0)
       return bits === 64 ? [head | 4, 0x25, ...littleEndian(displacement, 4)] : [head | 5, ...littleEndian(displacement, 4)];
     if (base < 0) return [head | 4, scaleBits | ((index & 7) << 3) | 5, ...littleEndian(displacement, 4)];
-    const mod = displacement === 0n && (base & 7) !== 5 && !memory.isForward ? 0 : inSigned(displacement, 8) && !memory.isForward ? 1 : 2;
+    const mod = displacement === 0n && (base & 7) !== 5 ? 0 : inSigned(displacement, 8) ? 1 : 2;
     const tail = mod === 0 ? [] : littleEndian(displacement, mod === 1 ? 1 : 4);
     if (index < 0 && (base & 7) !== 4) return [(mod << 6) | head | (base & 7), ...tail];
     return [(mod << 6) | head | 4, scaleBits | ((index < 0 ? 4 : index & 7) << 3) | (base & 7), ...tail];
@@ -377,8 +381,8 @@ function modrmSixteen(memory: MemoryOperand): ((reg: number) => number[]) | unde
   return (reg) => {
     const head = (reg << 3) | rm;
     if (key === '') return [head, ...littleEndian(displacement, 2)];
-    if (displacement === 0n && key !== '5' && !memory.isForward) return [head];
-    if (inSigned(displacement, 8) && !memory.isForward) return [0x40 | head, ...littleEndian(displacement, 1)];
+    if (displacement === 0n && key !== '5') return [head];
+    if (inSigned(displacement, 8)) return [0x40 | head, ...littleEndian(displacement, 1)];
     return [0x80 | head, ...littleEndian(displacement, 2)];
   };
 }

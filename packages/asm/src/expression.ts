@@ -1,7 +1,8 @@
 /** Names that an expression may use: labels, `equ` constants, `$` (this statement's address). Undefined: not known (yet). */
 export type Lookup = (name: string) => bigint | undefined;
 
-const TOKEN = /\s*(0x[0-9a-f_]+|0b[01_]+|0o[0-7_]+|\d[\d_]*|'(?:[^'\\]|\\.)+'|[A-Za-z_.$?][\w.$?]*|<<|>>|[-+*/%&|^~()])/iy;
+const TOKEN =
+  /\s*(0x[0-9a-f_]+|0b[01_]+|0o[0-7_]+|\d[\d_]*|'(?:[^'\\]|\\.)+'|"(?:[^"\\]|\\.)+"|[A-Za-z_.$?][\w.$?]*|<<|>>|[-+*/%&|^~()])/iy;
 
 /** Splits an expression into tokens, or returns undefined where it is none. */
 function tokenize(text: string): string[] | undefined {
@@ -9,7 +10,7 @@ function tokenize(text: string): string[] | undefined {
   TOKEN.lastIndex = 0;
   while (TOKEN.lastIndex < text.length) {
     const match = TOKEN.exec(text);
-    if (match === null) return text.slice(tokens.length === 0 ? 0 : undefined).trim() === '' ? tokens : undefined;
+    if (match === null) return undefined;
     tokens.push(match[1] as string);
     if (text.slice(TOKEN.lastIndex).trim() === '') break;
   }
@@ -18,7 +19,13 @@ function tokenize(text: string): string[] | undefined {
 
 const PRECEDENCE: Readonly<Record<string, number>> = { '|': 1, '^': 2, '&': 3, '<<': 4, '>>': 4, '+': 5, '-': 5, '*': 6, '/': 6, '%': 6 };
 
-function apply(operator: string, a: bigint, b: bigint): bigint {
+/** Numbers are far narrower: a wider shift is a mistake, and would fill the host's memory. */
+const MAX_SHIFT = 1024n;
+
+/** What is wrong with an operation, or its value. */
+function apply(operator: string, a: bigint, b: bigint): bigint | string {
+  if ((operator === '/' || operator === '%') && b === 0n) return 'division by zero';
+  if ((operator === '<<' || operator === '>>') && (b < 0n || b > MAX_SHIFT)) return `a shift by ${b}`;
   switch (operator) {
     case '|':
       return a | b;
@@ -37,9 +44,9 @@ function apply(operator: string, a: bigint, b: bigint): bigint {
     case '*':
       return a * b;
     case '/':
-      return b === 0n ? 0n : a / b;
+      return a / b;
     default:
-      return b === 0n ? 0n : a % b;
+      return a % b;
   }
 }
 
@@ -59,13 +66,14 @@ function characters(text: string): bigint {
 /**
  * Evaluates an expression: integers (decimal, 0x, 0b, 0o, 'c'), names, + - * / % & | ^ ~ << >> and parentheses.
  *
- * @returns the value, the first name that `lookup` does not know as a string, or undefined where the text is no expression
+ * @returns the value; the first name that `lookup` does not know; what cannot be computed (a division by zero); or undefined where the text is no expression
  */
-export function evaluate(text: string, lookup: Lookup): bigint | { unknown: string } | undefined {
+export function evaluate(text: string, lookup: Lookup): bigint | { unknown: string } | { problem: string } | undefined {
   const tokens = tokenize(text);
   if (tokens === undefined || tokens.length === 0) return undefined;
   let at = 0;
   let unknown: string | undefined;
+  let problem: string | undefined;
   const primary = (): bigint | undefined => {
     const token = tokens[at++];
     if (token === undefined) return undefined;
@@ -78,7 +86,7 @@ export function evaluate(text: string, lookup: Lookup): bigint | { unknown: stri
       const value = binary(0);
       return tokens[at++] === ')' ? value : undefined;
     }
-    if (token[0] === "'") return characters(token);
+    if (token[0] === "'" || token[0] === '"') return characters(token);
     if (/^\d/.test(token)) return BigInt(token.replaceAll('_', ''));
     if (/^[A-Za-z_.$?]/.test(token)) {
       const value = lookup(token);
@@ -95,10 +103,13 @@ export function evaluate(text: string, lookup: Lookup): bigint | { unknown: stri
       const operator = tokens[at++] as string;
       const right = binary(precedence);
       if (right === undefined) return undefined;
-      left = apply(operator, left, right);
+      const result = apply(operator, left, right);
+      if (typeof result === 'string') problem ??= result;
+      left = typeof result === 'string' ? 0n : result;
     }
   };
   const value = binary(0);
   if (value === undefined || at !== tokens.length) return undefined;
-  return unknown === undefined ? value : { unknown };
+  if (unknown !== undefined) return { unknown };
+  return problem === undefined ? value : { problem };
 }

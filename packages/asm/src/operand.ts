@@ -16,7 +16,7 @@ export interface MemoryOperand {
   readonly relative: boolean;
   /** `far [x]`: a pointer with a selector. */
   readonly isFar: boolean;
-  /** The displacement is not known yet. */
+  /** The displacement is not known yet: 0 until it is. */
   readonly isForward: boolean;
 }
 
@@ -37,6 +37,7 @@ const SIZES: Readonly<Record<string, number>> = {
   byte: 1,
   word: 2,
   dword: 4,
+  fword: 6,
   qword: 8,
   tword: 10,
   tbyte: 10,
@@ -74,6 +75,7 @@ function value(text: string, lookup: Lookup, final: boolean, complain: Complain)
   const result = evaluate(text, lookup);
   if (result === undefined) return complain(`'${text}' is not an operand`, 'Write a register, a number, a label, or memory in brackets.');
   if (typeof result === 'bigint') return { value: result, isForward: false };
+  if ('problem' in result) return complain(`${result.problem} in '${text}'`, 'Write an expression that has a value.');
   if (final) return complain(`'${result.unknown}' is not defined`, 'Define it as a label, by equ, or in the symbols handed in.');
   return { value: 0n, isForward: true };
 }

@@ -30,7 +30,9 @@ function meaning(insn: Insn): unknown {
           }
         : operand.kind === 'moffs'
           ? { ...operand, kind: 'memory' }
-          : operand,
+          : operand.kind === 'vector' && insn.vectorBytes === 0
+            ? { ...operand, bytes: 16 } // MOVQ has two encodings, which speak of 8 and of 16 bytes of the register
+            : operand,
     ),
     memory: hasMemory
       ? [

@@ -10,7 +10,7 @@ const SIZE_NAMES: Readonly<Record<number, string>> = {
   1: 'byte',
   2: 'word',
   4: 'dword',
-  6: 'far',
+  6: 'fword',
   8: 'qword',
   10: 'tword',
   16: 'oword',
