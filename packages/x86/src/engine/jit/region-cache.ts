@@ -65,7 +65,7 @@ export class RegionCache {
   constructor(space: CodeSpace, options: JitOptions = {}) {
     this.#space = space;
     this.#memory = space.memory;
-    this.#threshold = options.threshold ?? 500;
+    this.#threshold = options.threshold ?? Number((globalThis as any).process?.env?.THR ?? 500);
     this.#maxRegions = options.maxRegions ?? 8192;
     this.#maxBytes = options.maxBytes ?? 16 * 2 ** 20;
     this.#limits = options.limits ?? REGION_LIMITS;

@@ -25,7 +25,7 @@ import { CodeExit } from '../exit.ts';
 import { flagsAreDeadAt } from './flag-liveness.ts';
 import { type RegionContext, RegionEmit, type Transfer } from './region-emit.ts';
 import { type KnownFlags, RegionFlags } from './region-flags.ts';
-import type { RegionBlock, RegionGraph } from './region-graph.ts';
+import { flowOf, type RegionBlock, type RegionGraph } from './region-graph.ts';
 import { type StructuredBlock, structureRegion } from './region-structure.ts';
 
 /**
@@ -239,6 +239,7 @@ export class RegionCode {
         return;
       }
       case 'indirect':
+        if (flowOf(block) === 'return') this.#goToReturnSite(inside);
         this.#exit();
     }
   }
@@ -251,6 +252,19 @@ export class RegionCode {
       this.#f.scratch(() => this.#f.set(this.#region.target, new RegionEmit(this.#region, last).relativeTarget()));
       this.#exit();
     } else this.#exitTo(block.end + last.immediate);
+  }
+  /** To the block that follows a call inside the region, if that is where the return address leads. */
+  #goToReturnSite(inside: (offset: number) => boolean): void {
+    const f = this.#f;
+    const { flags, target } = this.#region;
+    const before = flags.known;
+    for (const site of this.#graph.returnSites) {
+      if (!inside(site)) continue;
+      f.openIf(eq(target, this.#ip(i32(site))));
+      this.#goTo(this.#block(site));
+      f.close();
+      flags.known = before;
+    }
   }
   /** To a block of the region, if the budget covers it. */
   #goTo(target: StructuredBlock): void {

@@ -3,6 +3,7 @@ import type { Decoder } from '../../decode/decoder.ts';
 import type { Insn } from '../../decode/insn.ts';
 import { unitFault } from '../../semantics/unit-checks.ts';
 import type { Mode } from '../../state/mode.ts';
+import type { Flow } from '../../table/row.ts';
 
 /** How large a region may become. */
 export interface RegionLimits {
@@ -10,6 +11,8 @@ export interface RegionLimits {
   readonly instructions: number;
 }
 export const REGION_LIMITS: RegionLimits = { blocks: 64, instructions: 400 };
+/** Return sites that a return is compared with at most. */
+const MAX_RETURN_SITES = 6;
 /** Instructions of a block at most: what a budget has to cover before the block is entered. */
 const MAX_BLOCK = 48;
 const PAGE_BYTES = 4096;
@@ -28,6 +31,8 @@ export interface RegionBlock {
 export interface RegionGraph {
   readonly entry: RegionBlock;
   readonly blocks: ReadonlyMap<number, RegionBlock>;
+  /** Blocks that follow a call whose target is in the region: where a return may lead without leaving it. */
+  readonly returnSites: readonly number[];
 }
 
 /** Where a relative jump leads, if that is in its page: page offsets are enough for linking only where CS is flat and EIP is not cut to 16 bits. */
@@ -78,14 +83,28 @@ export function findRegion(
     runs.set(start, run);
     instructions += run.insns.length;
     const { flow } = (run.insns[run.insns.length - 1] as Insn).form;
-    // What follows a call is reached by a return: a region of its own.
-    if ((flow === 'next' || flow === 'branch') && run.end < PAGE_BYTES) queue.push(run.end);
-    if ((flow === 'jump' || flow === 'branch') && run.taken >= 0) queue.push(run.taken);
+    // What follows a call that leaves the page is reached by a return from there: a region of its own.
+    if ((flow === 'next' || flow === 'branch' || (flow === 'call' && run.taken >= 0)) && run.end < PAGE_BYTES) queue.push(run.end);
+    if (run.taken >= 0) queue.push(run.taken);
   }
   const blocks = new Map<number, RegionBlock>();
   for (const run of runs.values()) blocks.set(run.start, cutAt(run, runs));
   const first = blocks.get(entry);
-  return first === undefined ? undefined : { entry: first, blocks };
+  return first === undefined ? undefined : { entry: first, blocks, returnSites: returnSitesOf(blocks) };
+}
+
+function returnSitesOf(blocks: ReadonlyMap<number, RegionBlock>): number[] {
+  const sites: number[] = [];
+  for (const block of blocks.values()) {
+    if (flowOf(block) === 'call' && blocks.has(block.taken) && blocks.has(block.end) && sites.length < MAX_RETURN_SITES)
+      sites.push(block.end);
+  }
+  return sites;
+}
+
+/** How a block hands control on. */
+export function flowOf(block: RegionBlock): Flow {
+  return (block.insns[block.insns.length - 1] as Insn).form.flow;
 }
 
 /** A run up to where another block begins. */
@@ -98,9 +117,10 @@ function cutAt(run: RegionBlock, starts: ReadonlyMap<number, unknown>): RegionBl
   return run;
 }
 
-/** Offsets of the blocks of the region that may follow a block, without repetition. A call leads to its target if that is in the region. */
+/** Offsets of the blocks of the region that may follow a block, without repetition. A call leads to its target, a return to where calls inside the region go on. */
 export function successors(graph: RegionGraph, block: RegionBlock): number[] {
-  const { flow } = (block.insns[block.insns.length - 1] as Insn).form;
+  const flow = flowOf(block);
+  if (flow === 'return') return [...graph.returnSites];
   const found: number[] = [];
   if ((flow === 'next' || flow === 'branch') && graph.blocks.has(block.end)) found.push(block.end);
   if (block.taken >= 0 && block.taken !== found[0] && graph.blocks.has(block.taken)) found.push(block.taken);
