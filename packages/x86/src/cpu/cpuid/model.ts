@@ -125,7 +125,7 @@ export const amd: CpuModel = new CpuModel({
   model: 0x31,
   stepping: 0,
   brand: 'Ring Minus One Virtual CPU (AMD)',
-  features: [...baseFeatures, 'FFXSR', 'CR8_LEGACY'],
+  features: baseFeatures,
   physicalBits: 40,
   tscHz: 1_000_000_000,
 });
