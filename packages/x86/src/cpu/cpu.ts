@@ -246,7 +246,8 @@ export class Cpu implements EngineHost {
 
   /** Instructions executed since reset (deliveries of events count as one each, so that time goes on in a loop of faults). Exact inside an instruction. */
   get instructions(): number {
-    return this.#budgetEnd - this.registers.get32(State.budget);
+    const { registers } = this;
+    return this.#budgetEnd - registers.get32(State.budget) - registers.get32(State.ahead) - registers.get32(State.held);
   }
   /** `run` is to come back when `instructions` has this value, at the latest. */
   stopAt(instructions: number): void {

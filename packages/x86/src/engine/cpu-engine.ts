@@ -186,6 +186,7 @@ export class CpuEngine implements Engine, CodeUser {
   /** Puts RIP and the budget right after compiled code came back, and translates the reason. NEXT: go on. */
   #settle(code: number): Exit {
     const record = this.#field(State.exitRecord);
+    this.#setField(State.ahead, 0);
     switch (code) {
       case CodeExit.NEXT:
         this.#noteLink(record);
@@ -360,7 +361,9 @@ export class CpuEngine implements Engine, CodeUser {
     this.#setField(State.repeatLimit, isStepping ? 1 : REPEAT_LIMIT);
     // With no budget left, a jump into a block comes back at once.
     this.#setField(State.budget, 0);
+    this.#setField(State.held, budget - 1);
     const code = this.#space.handlers.enter(record, this.#state);
+    this.#setField(State.held, 0);
     const exit = this.#settle(code);
     this.#link = 0;
     const isUndone = exit === Exit.FAULT || exit === Exit.RESTART || code === CodeExit.REPEAT;

@@ -207,6 +207,8 @@ export abstract class EmitBase implements Emit {
     if (this.mode.codeBits === 64 ? segment < Segment.FS : this.isFlat(segment)) return i64(0);
     return this.f.let(loadAt(this.cpu, segmentOffset(segment, 'base'), 8));
   }
+  /** Before a call of a slow path, which may ask for the time: makes the count of executed instructions exact. */
+  beforeSlowPath(): void {}
   /** Address of the TLB set in force. */
   get tlb(): Value {
     return loadAt(this.cpu, State.tlb, 4);

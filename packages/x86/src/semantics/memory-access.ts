@@ -35,6 +35,7 @@ export function emitSegmentAccess(e: EmitBase, segment: number, offset: Expr, by
 /** Asks whether `bytes` at a linear address may be written. */
 export function probeLinear(e: EmitBase, linear: Expr, bytes: number, segment: number): void {
   const { f, cpu } = e;
+  e.beforeSlowPath();
   const ok = f.let(f.call(e.runtime.slow.probe, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
   f.if(eqz(ok), () => e.leaveForFault());
 }
@@ -70,6 +71,7 @@ export function readLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segmen
     matches(entry, TlbField.readTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {
+      e.beforeSlowPath();
       const slow = f.let(f.call(e.runtime.slow.load, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
       f.if(eqz(slow), () => e.leaveForFault());
       return slow;
@@ -88,6 +90,7 @@ export function writeLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, value
     () => storeTo(f, hostOf(entry, linear), 0, bytes, fixed),
     () => {
       storeTo(f, cpu, State.scratch, bytes, fixed);
+      e.beforeSlowPath();
       const done = f.call(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment));
       f.if(eqz(done), () => e.leaveForFault());
     },
@@ -111,6 +114,7 @@ export function claimLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segme
     matches(entry, TlbField.writeTag, linear, bytes),
     () => hostOf(entry, linear),
     () => {
+      e.beforeSlowPath();
       const slow = f.let(f.call(e.runtime.slow.claim, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
       f.if(eqz(slow), () => e.leaveForFault());
       return slow;
@@ -129,6 +133,7 @@ export function writeClaimed(e: EmitBase, place: ClaimedPlace, value: Expr): voi
     () => storeTo(f, host, 0, bytes, fixed),
     () => {
       storeTo(f, cpu, State.scratch, bytes, fixed);
+      e.beforeSlowPath();
       f.callVoid(e.runtime.slow.store, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment));
     },
   );

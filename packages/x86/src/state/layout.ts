@@ -117,6 +117,12 @@ export const State = {
   mode: field('mode', 4) as number,
   /** Instructions that may still run before the run loop must look at the time. */
   budget: field('budget', 4) as number,
+  /**
+   * Instructions taken from the budget that have not begun, exact only in slow paths; and what the engine holds back of the budget while an instruction runs alone.
+   * Executed are those that neither the budget nor these two count.
+   */
+  ahead: field('ahead', 4) as number,
+  held: field('held', 4) as number,
   /** Virtual page base that the current block's page offsets are relative to: RIP (EIP, IP) = ripBase + page offset. */
   ripBase: field('ripBase', 8) as number,
   /** Address of the current TLB set and of its jump cache. */

@@ -1,4 +1,4 @@
-import { add, eqz, extendU, type FunctionBuilder, i32, or, select, shl } from '@minusone/wasm';
+import { add, eqz, extendU, type FunctionBuilder, i32, or, select, shl, sub } from '@minusone/wasm';
 import type { Insn } from '../../decode/insn.ts';
 import type { ResolvedOperand } from '../../decode/operands.ts';
 import type { Value } from '../../semantics/emit.ts';
@@ -108,6 +108,9 @@ export class HandlerEmit extends EmitBase {
 
   #exit(code: number): void {
     exitAt(this.f, this.cpu, code, this.record);
+  }
+  override beforeSlowPath(): void {
+    storeTo(this.f, this.cpu, State.ahead, 4, sub(loadAt(this.record, RecordField.count, 2), i32(1)));
   }
   leaveForFault(): void {
     this.#exit(CodeExit.FAULT);

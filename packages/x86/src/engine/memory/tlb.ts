@@ -1,12 +1,26 @@
 import type { MachineMemory } from '@minusone/memory';
 import { State } from '../../state/layout.ts';
-import { JUMP_ENTRIES, JUMP_ENTRY_BYTES, TLB_ENTRIES, TLB_ENTRY_BYTES, TlbField } from './tlb-layout.ts';
+import {
+  JUMP_ENTRIES,
+  JUMP_ENTRY_BYTES,
+  JumpField,
+  jumpIndex,
+  TLB_ENTRIES,
+  TLB_ENTRY_BYTES,
+  TLB_MASK,
+  TLB_SHIFT,
+  TlbField,
+  TlbPart,
+} from './tlb-layout.ts';
+import { TrackedEntries } from './tracked-entries.ts';
 
 /** A RIP that no instruction has (not canonical): an empty entry of the jump cache. */
 const NO_RIP_HIGH = 0x5555_5555;
 const NONE = 1;
-const SET_BYTES: number = TLB_ENTRIES * TLB_ENTRY_BYTES + JUMP_ENTRIES * JUMP_ENTRY_BYTES;
-const FETCH_ENTRIES = 256;
+const TAGS_BYTES = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
+export const JUMP_CACHE_BYTES: number = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
+const FETCH_ENTRIES = 1024;
+const WORDS = TLB_ENTRY_BYTES / 4;
 
 /** For whom a set's translations hold. */
 export const AccessKind = {
@@ -20,6 +34,11 @@ export const AccessKind = {
 } as const;
 export type AccessKind = (typeof AccessKind)[keyof typeof AccessKind];
 
+/** Empties a jump cache. */
+export function emptyJumpCache(i32: Int32Array, address: number): void {
+  i32.fill(NO_RIP_HIGH, address >>> 2, (address + JUMP_CACHE_BYTES) >>> 2);
+}
+
 /** One set of the pool. */
 export class TlbSet {
   readonly address: number;
@@ -29,110 +48,146 @@ export class TlbSet {
   /** Which address space it is for (see `Tlb.select`); -1: none. */
   space = -1;
   lastUse = 0;
-  /** False: the jump cache is empty. */
-  hasJumps = true;
   /** The mode word, CS base and CS limit that the jump cache was filled under. */
   jumpMode = 0;
   jumpBase = 0;
   jumpLimit = 0;
+  /** What is filled, and whether by a global page: entries for reading and then for writing; of the jump cache; for instruction fetch. */
+  readonly #tags = new TrackedEntries(2 * TLB_ENTRIES);
+  readonly #jumps = new TrackedEntries(JUMP_ENTRIES);
+  readonly #fetches = new TrackedEntries(FETCH_ENTRIES);
   /** Translations for instruction fetch: page number halves and host page. */
-  readonly fetchLow: Int32Array = new Int32Array(FETCH_ENTRIES);
-  readonly fetchHigh: Int32Array = new Int32Array(FETCH_ENTRIES);
-  readonly fetchHost: Float64Array = new Float64Array(FETCH_ENTRIES);
+  readonly #fetchLow = new Int32Array(FETCH_ENTRIES);
+  readonly #fetchHigh = new Int32Array(FETCH_ENTRIES);
+  readonly #fetchHost = new Float64Array(FETCH_ENTRIES);
 
   constructor(memory: MachineMemory) {
-    this.address = memory.allocate(SET_BYTES, 64);
-    this.jumpCache = this.address + TLB_ENTRIES * TLB_ENTRY_BYTES;
+    this.address = memory.allocate(TAGS_BYTES + JUMP_CACHE_BYTES, 64);
+    this.jumpCache = this.address + TAGS_BYTES;
     this.#i32 = memory.i32;
-    this.clear();
+    for (let index = 0; index < 2 * TLB_ENTRIES; index++) this.#i32[this.#word(index)] = NONE;
+    emptyJumpCache(memory.i32, this.jumpCache);
+    this.#fetchLow.fill(NONE);
+  }
+  /** Where the entry with an index in `#tags` stands, in words. */
+  #word(index: number): number {
+    return (this.address >>> 2) + index * WORDS;
   }
 
   clear(): void {
-    const first = this.address >>> 2;
-    const i32 = this.#i32;
-    i32.fill(0, first, first + (TLB_ENTRIES * TLB_ENTRY_BYTES) / 4);
-    for (let at = first; at < first + (TLB_ENTRIES * TLB_ENTRY_BYTES) / 4; at += TLB_ENTRY_BYTES / 4) {
-      i32[at] = NONE;
-      i32[at + 2] = NONE;
-    }
+    this.#clearTags(false);
     this.clearFetch();
   }
-
   /** Forgets everything but global pages. */
   clearNonGlobal(): void {
-    const i32 = this.#i32;
-    const first = this.address >>> 2;
-    for (let at = first; at < first + (TLB_ENTRIES * TLB_ENTRY_BYTES) / 4; at += TLB_ENTRY_BYTES / 4) {
-      if (i32[at + TlbField.global / 4] !== 0) continue;
-      i32[at] = NONE;
-      i32[at + 2] = NONE;
-    }
-    this.clearFetch();
+    this.#clearTags(true);
+    this.#clearFetches(true);
+    this.#clearJumps(true);
   }
-
-  clearJumps(): void {
-    if (!this.hasJumps) return;
-    this.hasJumps = false;
-    const first = this.jumpCache >>> 2;
-    this.#i32.fill(NO_RIP_HIGH, first, first + (JUMP_ENTRIES * JUMP_ENTRY_BYTES) / 4);
-  }
-
   clearFetch(): void {
-    this.fetchLow.fill(NONE);
+    this.#clearFetches(false);
     this.clearJumps();
+  }
+  clearJumps(): void {
+    this.#clearJumps(false);
+  }
+  #clearTags(keepGlobal: boolean): void {
+    const tags = this.#tags;
+    for (let n = tags.count; --n >= 0; ) {
+      const index = tags.at(n);
+      if (!keepGlobal || !tags.isGlobal(index)) this.#i32[this.#word(index)] = NONE;
+    }
+    tags.forget(keepGlobal);
+  }
+  #clearFetches(keepGlobal: boolean): void {
+    const fetches = this.#fetches;
+    for (let n = fetches.count; --n >= 0; ) {
+      const index = fetches.at(n);
+      if (!keepGlobal || !fetches.isGlobal(index)) this.#fetchLow[index] = NONE;
+    }
+    fetches.forget(keepGlobal);
+  }
+  #clearJumps(keepGlobal: boolean): void {
+    const jumps = this.#jumps;
+    const first = this.jumpCache >>> 2;
+    for (let n = jumps.count; --n >= 0; ) {
+      const index = jumps.at(n);
+      if (!keepGlobal || !jumps.isGlobal(index)) this.#i32[first + index * (JUMP_ENTRY_BYTES / 4) + 1] = NO_RIP_HIGH;
+    }
+    jumps.forget(keepGlobal);
   }
 
   /** Forgets one page (or, cheaply, more). */
   clearPage(low: number): void {
-    const at = (this.address + ((low >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >>> 2;
-    this.#i32[at] = NONE;
-    this.#i32[at + 2] = NONE;
-    this.fetchLow[(low >>> 12) & (FETCH_ENTRIES - 1)] = NONE;
-    this.clearJumps();
+    const i32 = this.#i32;
+    const index = (low >>> 12) & (TLB_ENTRIES - 1);
+    i32[this.#word(index)] = NONE;
+    i32[this.#word(TLB_ENTRIES + index)] = NONE;
+    this.#fetchLow[(low >>> 12) & (FETCH_ENTRIES - 1)] = NONE;
+    const jumps = this.#jumps;
+    const first = this.jumpCache >>> 2;
+    for (let n = jumps.count; --n >= 0; ) {
+      const at = first + jumps.at(n) * (JUMP_ENTRY_BYTES / 4);
+      // RIP is an offset in CS: the base is not known here, so outside flat code all go.
+      if (this.jumpBase !== 0 || (((i32[at] as number) ^ low) & ~0xfff) === 0) i32[at + 1] = NO_RIP_HIGH;
+    }
   }
 
   clearWriteTags(hostPage: number): void {
     const i32 = this.#i32;
-    const first = this.address >>> 2;
-    for (let at = first; at < first + (TLB_ENTRIES * TLB_ENTRY_BYTES) / 4; at += TLB_ENTRY_BYTES / 4) {
-      if (i32[at + TlbField.hostPage / 4] === (hostPage | 0)) i32[at + 2] = NONE;
+    const first = (this.address + TlbPart.write) >>> 2;
+    for (let at = first; at < first + TLB_ENTRIES * WORDS; at += WORDS) {
+      if (i32[at + TlbField.hostPage / 4] === (hostPage | 0)) i32[at] = NONE;
     }
   }
 
-  /** Enters the translation of a page. `low`, `high`: any linear address in it. */
-  fill(low: number, high: number, hostPage: number, writable: boolean, global: boolean): void {
+  /** Enters the translation of a page for reading or for writing. `low`, `high`: any linear address in it. */
+  fill(low: number, high: number, hostPage: number, write: boolean, global: boolean): void {
     const i32 = this.#i32;
-    const at = (this.address + ((low >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >>> 2;
+    const index = ((low >>> 12) & (TLB_ENTRIES - 1)) + (write ? TLB_ENTRIES : 0);
+    const at = this.#word(index);
     const page = low & ~0xfff;
     i32[at] = page;
     i32[at + 1] = high;
-    i32[at + 2] = writable ? page : NONE;
-    i32[at + 3] = high;
-    i32[at + 4] = (hostPage - page) | 0;
-    i32[at + 5] = global ? 1 : 0;
-    i32[at + 6] = hostPage | 0;
+    i32[at + TlbField.addend / 4] = (hostPage - page) | 0;
+    i32[at + TlbField.hostPage / 4] = hostPage | 0;
+    this.#tags.note(index, global);
   }
 
   /** The address in linear memory of the byte at a linear address, if this set knows that it may be read or written; otherwise -1. */
   find(low: number, high: number, bytes: number, write: boolean): number {
     if ((low & 0xfff) + bytes > 0x1000) return -1;
     const i32 = this.#i32;
-    const at = (this.address + ((low >>> 12) & (TLB_ENTRIES - 1)) * TLB_ENTRY_BYTES) >>> 2;
-    const tag = write ? at + 2 : at;
-    if (i32[tag] !== (low & ~0xfff) || i32[tag + 1] !== high) return -1;
-    return ((low + (i32[at + 4] as number)) | 0) >>> 0;
+    const at = (this.address + ((low >>> TLB_SHIFT) & TLB_MASK) + (write ? TlbPart.write : TlbPart.read)) >>> 2;
+    if (i32[at] !== (low & ~0xfff) || i32[at + 1] !== high) return -1;
+    return ((low + (i32[at + TlbField.addend / 4] as number)) | 0) >>> 0;
   }
 
   findFetch(low: number, high: number): number {
     const at = (low >>> 12) & (FETCH_ENTRIES - 1);
-    return this.fetchLow[at] === (low & ~0xfff) && this.fetchHigh[at] === high ? (this.fetchHost[at] as number) : -1;
+    return this.#fetchLow[at] === (low & ~0xfff) && this.#fetchHigh[at] === high ? (this.#fetchHost[at] as number) : -1;
+  }
+  /** Whether the page of a fetch that was just found is global. */
+  isGlobalFetch(low: number): boolean {
+    return this.#fetches.isGlobal((low >>> 12) & (FETCH_ENTRIES - 1));
+  }
+  fillFetch(low: number, high: number, hostPage: number, global: boolean): void {
+    const at = (low >>> 12) & (FETCH_ENTRIES - 1);
+    this.#fetchLow[at] = low & ~0xfff;
+    this.#fetchHigh[at] = high;
+    this.#fetchHost[at] = hostPage;
+    this.#fetches.note(at, global);
   }
 
-  fillFetch(low: number, high: number, hostPage: number): void {
-    const at = (low >>> 12) & (FETCH_ENTRIES - 1);
-    this.fetchLow[at] = low & ~0xfff;
-    this.fetchHigh[at] = high;
-    this.fetchHost[at] = hostPage;
+  /** Enters a record in the jump cache for an offset in CS. `global`: the translation of its page is. */
+  fillJump(low: number, high: number, record: number, global: boolean): void {
+    const i32 = this.#i32;
+    const index = jumpIndex(low);
+    const at = (this.jumpCache >>> 2) + index * (JUMP_ENTRY_BYTES / 4);
+    i32[at] = low;
+    i32[at + 1] = high;
+    i32[at + JumpField.record / 4] = record;
+    this.#jumps.note(index, global);
   }
 }
 
