@@ -163,8 +163,8 @@ export function storeTenBytes(e: Emit, low: Value, high: Value): void {
   const second = e.dst.part(8, 2);
   e.probeWrite(first.segment, first.offset, 8);
   e.probeWrite(second.segment, second.offset, 2);
-  first.write(low);
-  second.write(high);
+  e.store(first.segment, first.offset, low, 8);
+  e.store(second.segment, second.offset, high, 2);
 }
 
 function storeExtended(e: Emit): void {

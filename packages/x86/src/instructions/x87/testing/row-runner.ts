@@ -47,7 +47,7 @@ class TestOperand {
   readonly kind: Operand['kind'];
   readonly bytes: number;
   readonly index: number;
-  readonly offset: Value = i32(0);
+  readonly offset: Value;
   readonly segment = 3;
   readonly #f: FunctionBuilder;
   readonly #address: Expr;
@@ -58,6 +58,7 @@ class TestOperand {
     this.index = index;
     this.#f = f;
     this.#address = address;
+    this.offset = address;
   }
   read(): Value {
     const { bytes } = this;
@@ -104,6 +105,7 @@ function emitFor(f: FunctionBuilder, form: InstructionForm, modrm: number, link:
     call: (s: Subroutine, ...args: Value[]) => f.let(f.call(link(s), ...args)),
     callVoid: (s: Subroutine, ...args: Value[]) => f.callVoid(link(s), ...args),
     probeWrite: () => {},
+    store: (_segment: number, offset: Value, value: Value, bytes: 2 | 8) => f.store(offset, value, { bytes }),
     gpr: (index: number, bytes: number) => new TestOperand(f, 'gpr', bytes, index, i32(CPU + State.gpr + 8 * index)),
     flags: {
       write: (image: Value) => f.store(i32(FLAGS), image),
