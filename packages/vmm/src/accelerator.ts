@@ -1,7 +1,7 @@
 import type { Clock, InterruptAcknowledge, InterruptLine, InterruptMessageSink } from '@minusone/core';
 import type { BootState } from '@minusone/loader';
 import type { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
-import type { CpuModel } from '@minusone/x86';
+import type { CpuModel, JitOptions } from '@minusone/x86';
 
 /** How a machine tells the time: `virtual` is a function of instructions executed, idle time skipped, the same in every run; `host` follows wall time and sleeps when idle. */
 export type ClockKind = 'virtual' | 'host';
@@ -15,7 +15,7 @@ export interface ProcessorParts {
   readonly cpus: number;
   readonly clock: ClockKind;
   /** Compile hot code. */
-  readonly jit: boolean;
+  readonly jit: boolean | JitOptions;
   /** The 8259 pair, for INTA cycles; given later than the processors are made, as the pair needs their INTR. */
   readonly interruptAcknowledge: InterruptAcknowledge;
 }

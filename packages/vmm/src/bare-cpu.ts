@@ -12,7 +12,7 @@ export const bareCpu: Accelerator = {
   name: 'none',
   createProcessors(parts: ProcessorParts): ProcessorSet {
     const { memory, physical, ports, model, cpus, clock, jit } = parts;
-    const space = new CodeSpace(memory, new Decoder(instructionTable, new Set(model.features)), undefined, jit ? {} : false);
+    const space = new CodeSpace(memory, new Decoder(instructionTable, new Set(model.features)), undefined, jit === true ? {} : jit);
     physical.observer = space;
     const processors = new Processors({
       memory,

@@ -3,7 +3,7 @@ import { InvalidArgumentError } from '@minusone/core';
 import { I8259Pair } from '@minusone/devices';
 import { type BootState, loadBios, loadFlat, loadKernel, memoryMap, putAcpiTables } from '@minusone/loader';
 import { PortSpace } from '@minusone/memory';
-import { type CpuModel, cpuModels } from '@minusone/x86';
+import { type CpuModel, cpuModels, type JitOptions } from '@minusone/x86';
 import type { Accelerator, ClockKind } from './accelerator.ts';
 import { bareCpu } from './bare-cpu.ts';
 import { Machine } from './machine.ts';
@@ -35,8 +35,8 @@ export interface BootOptions {
   readonly clock?: ClockKind;
   /** CPU model: a preset's name or a model. Default `intel`. */
   readonly model?: string | CpuModel;
-  /** False: interpret only. */
-  readonly jit?: boolean;
+  /** Whether what is hot is compiled, and when. Default true; false: interpret only. */
+  readonly jit?: boolean | JitOptions;
   /** Bytes that the guest reads from COM1, fed at its own pace, the same in every run. */
   readonly input?: Uint8Array;
   /** Wall time after which the machine ends. */

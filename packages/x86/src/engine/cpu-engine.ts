@@ -9,7 +9,6 @@ import type { CodeSpace, CodeUser } from './interpreter/code-space.ts';
 import { RECORD_BYTES, RecordField } from './interpreter/record.ts';
 import { EngineLinearAccess } from './memory/engine-linear-access.ts';
 import { LinearMemory } from './memory/linear-memory.ts';
-import { JUMP_ENTRIES, JUMP_ENTRY_BYTES, JumpField } from './memory/tlb-layout.ts';
 
 /** Iterations of a REP between two looks of the run loop. */
 const REPEAT_LIMIT = 4096;
@@ -31,7 +30,7 @@ export class CpuEngine implements Engine, CodeUser {
   readonly memory: LinearMemory;
   /** Called before each instruction, if set; all are then run one by one. */
   trace: ((insn: Insn, registers: Registers) => void) | undefined;
-  readonly #space: CodeSpace;
+  readonly space: CodeSpace;
   readonly #state: number;
   readonly #registers: Registers;
   readonly #i32: Int32Array;
@@ -52,7 +51,7 @@ export class CpuEngine implements Engine, CodeUser {
   #aloneNext = false;
 
   constructor(space: CodeSpace, host: EngineHost) {
-    this.#space = space;
+    this.space = space;
     this.#state = host.state;
     this.#registers = new Registers(space.memory, host.state);
     this.#i32 = space.memory.i32;
@@ -109,9 +108,9 @@ export class CpuEngine implements Engine, CodeUser {
     return {
       instructions: this.#instructions,
       instructionsInRegions: this.#instructionsInRegions,
-      blocksDecoded: this.#space.blocksDecoded,
-      handlers: this.#space.handlers.count,
-      regionsCompiled: this.#space.regions?.regionsCompiled ?? 0,
+      blocksDecoded: this.space.blocksDecoded,
+      handlers: this.space.handlers.count,
+      regionsCompiled: this.space.regions?.regionsCompiled ?? 0,
       tlbMisses: this.memory.misses,
     };
   }
@@ -146,7 +145,7 @@ export class CpuEngine implements Engine, CodeUser {
   }
 
   #run(): Exit {
-    const { enter } = this.#space.handlers;
+    const { enter } = this.space.handlers;
     this.#setField(State.repeatLimit, REPEAT_LIMIT);
     this.#link = 0;
     for (;;) {
@@ -198,7 +197,7 @@ export class CpuEngine implements Engine, CodeUser {
       case CodeExit.SYSTEM:
         this.#goTo(record, RecordField.offset);
         this.#giveBack(this.#count(record) - 1);
-        this.#insn = this.#space.systemInsn(record);
+        this.#insn = this.space.systemInsn(record);
         return Exit.SYSTEM;
       case CodeExit.FAULT:
         this.#goTo(record, RecordField.offset);
@@ -216,10 +215,13 @@ export class CpuEngine implements Engine, CodeUser {
         return Exit.LEAVE;
       case CodeExit.ALONE:
         this.#aloneNext = true;
-        this.#space.regions?.onRegionExit?.(this.#state);
+        this.space.regions?.onRegionExit?.(this.#state);
+        return Exit.NEXT;
+      case CodeExit.MIDWAY:
+        this.#aloneNext = true;
         return Exit.NEXT;
       case CodeExit.REGION:
-        this.#space.regions?.onRegionExit?.(this.#state);
+        this.space.regions?.onRegionExit?.(this.#state);
         return Exit.NEXT;
       case CodeExit.HOT:
         this.#goTo(record, RecordField.offset);
@@ -237,7 +239,7 @@ export class CpuEngine implements Engine, CodeUser {
   #compile(record: number): void {
     const low = this.#field(State.rip);
     const page = this.memory.locateCode(low, this.#mode.codeBits === 64 ? this.#field(State.rip + 4) : 0);
-    if (page >= 0) this.#space.regions?.compile(record, page, this.#mode.word);
+    if (page >= 0) this.space.regions?.compile(record, page, this.#mode.word);
   }
 
   /** Sets RIP to the page offset that a record holds. */
@@ -291,17 +293,13 @@ export class CpuEngine implements Engine, CodeUser {
     const page = this.memory.locateCode(linearLow, linearHigh);
     if (page < 0) return page === -2 ? FAULTED : ALONE;
     const offset = linearLow & 0xfff;
-    const block = this.#space.blockAt(page, offset, mode.word);
+    const block = this.space.blockAt(page, offset, mode.word);
     if (block === undefined) return ALONE;
     if (!mode.flatCode && (low >>> 0) + (block.end - block.start) - 1 > this.#limit) return ALONE;
     const { record } = block;
     this.#setRipBase(low, high, offset);
     const { current } = this.memory.tlb;
-    const entry = (current.jumpCache + (low & (JUMP_ENTRIES - 1)) * JUMP_ENTRY_BYTES) >>> 2;
-    this.#i32[entry] = low;
-    this.#i32[entry + 1] = high;
-    this.#i32[entry + JumpField.record / 4] = record;
-    current.hasJumps = true;
+    current.fillJump(low, high, record, current.isGlobalFetch(linearLow));
     if (this.#link !== 0) {
       if (mode.flatCode && this.#linkPageLow === (linearLow & ~0xfff) && this.#linkPageHigh === linearHigh) {
         const field = (this.#link & 1) === 0 ? RecordField.taken : RecordField.follow;
@@ -362,7 +360,7 @@ export class CpuEngine implements Engine, CodeUser {
     // With no budget left, a jump into a block comes back at once.
     this.#setField(State.budget, 0);
     this.#setField(State.held, budget - 1);
-    const code = this.#space.handlers.enter(record, this.#state);
+    const code = this.space.handlers.enter(record, this.#state);
     this.#setField(State.held, 0);
     const exit = this.#settle(code);
     this.#link = 0;
@@ -381,9 +379,9 @@ export class CpuEngine implements Engine, CodeUser {
     if (known !== undefined && this.#isStill(known, ip, low, high)) return known;
     const insn = this.#fetch(ip, low, high);
     if (insn === undefined) return undefined;
-    const record = known?.record ?? this.#space.allocateRecords(2);
-    this.#space.writeSingle(record, insn, mode, low & 0xfff);
-    this.#space.writePseudo(record + RECORD_BYTES, this.#space.handlers.pseudo.stop, (low & 0xfff) + insn.length);
+    const record = known?.record ?? this.space.allocateRecords(2);
+    this.space.writeSingle(record, insn, mode, low & 0xfff);
+    this.space.writePseudo(record + RECORD_BYTES, this.space.handlers.pseudo.stop, (low & 0xfff) + insn.length);
     const single = { insn, bytes: this.#bytes.slice(0, insn.length), record };
     this.#singles.set(key, single);
     return single;
@@ -414,7 +412,7 @@ export class CpuEngine implements Engine, CodeUser {
     }
     const first = Math.min(within, 4096 - (low & 0xfff));
     if (!this.#fetchBytes(low, high, first, 0)) return undefined;
-    let insn = this.#space.decoder.decode(this.#bytes, 0, first, mode.codeBits);
+    let insn = this.space.decoder.decode(this.#bytes, 0, first, mode.codeBits);
     if (insn === 'truncated' && first < within) {
       const next = (low + first) | 0;
       const nextHigh = next === 0 && mode.codeBits === 64 ? (high + 1) | 0 : high;
@@ -423,7 +421,7 @@ export class CpuEngine implements Engine, CodeUser {
         return undefined;
       }
       if (!this.#fetchBytes(next, nextHigh, within - first, first)) return undefined;
-      insn = this.#space.decoder.decode(this.#bytes, 0, within, mode.codeBits);
+      insn = this.space.decoder.decode(this.#bytes, 0, within, mode.codeBits);
     }
     if (typeof insn !== 'string') return insn;
     if (insn === 'undefined') this.memory.fault(Vector.UD, -1);
@@ -435,7 +433,7 @@ export class CpuEngine implements Engine, CodeUser {
     if (page === -2) return false;
     if (page >= 0) {
       const at = page + (low & 0xfff);
-      this.#bytes.set(this.#space.memory.u8.subarray(at, at + count), to);
+      this.#bytes.set(this.space.memory.u8.subarray(at, at + count), to);
       return true;
     }
     const { gpa } = this.memory;

@@ -38,5 +38,7 @@ export const CodeExit = {
   /** A region was left: State.rip and the budget are right. ALONE: the instruction there is to be interpreted by itself. */
   REGION: 11,
   ALONE: 12,
+  /** As ALONE, in the middle of a REP. */
+  MIDWAY: 13,
 } as const;
 export type CodeExit = (typeof CodeExit)[keyof typeof CodeExit];

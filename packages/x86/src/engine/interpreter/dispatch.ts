@@ -1,8 +1,8 @@
-import { add, and, type Expr, extendU, type FunctionBuilder, i32, ltS, ne, shl, sub, wrap } from '@minusone/wasm';
+import { add, and, type Expr, extendU, type FunctionBuilder, i32, ltS, ne, shl, shrU, sub, wrap, xor } from '@minusone/wasm';
 import { loadAt, storeTo } from '../../semantics/state-access.ts';
 import { State } from '../../state/layout.ts';
 import { CodeExit } from '../exit.ts';
-import { JUMP_ENTRIES, JumpField } from '../memory/tlb-layout.ts';
+import { JUMP_ENTRIES, JUMP_FOLD, JumpField } from '../memory/tlb-layout.ts';
 import { RecordField } from './record.ts';
 
 /** The type of handlers: (record, CPU) -> CodeExit. */
@@ -29,9 +29,16 @@ export function enterBlock(f: FunctionBuilder, cpu: Expr, target: Expr): void {
   f.returnCallIndirect(HANDLER_TYPE, loadAt(target, RecordField.handler, 4), target, cpu);
 }
 
+/** The jump cache's entry for an address (i64): see `jumpIndex` in memory/tlb-layout. */
+export function jumpEntry(f: FunctionBuilder, cpu: Expr, target: Expr): Expr {
+  const low = f.let(wrap(target));
+  const index = and(xor(low, shrU(low, i32(JUMP_FOLD))), i32(JUMP_ENTRIES - 1));
+  return f.let(add(loadAt(cpu, State.jumpCache, 4), shl(index, i32(4))));
+}
+
 /** Goes to an address (i64) through the jump cache; `link` is the record (and which of its links) that could lead there directly, or 0. */
 export function lookUp(f: FunctionBuilder, cpu: Expr, target: Expr, link: Expr): void {
-  const entry = f.let(add(loadAt(cpu, State.jumpCache, 4), and(shl(wrap(target), i32(4)), i32((JUMP_ENTRIES - 1) << 4))));
+  const entry = jumpEntry(f, cpu, target);
   f.if(ne(loadAt(entry, JumpField.rip, 8), target), () => {
     storeTo(f, cpu, State.rip, 8, target);
     exitAt(f, cpu, CodeExit.NEXT, link);

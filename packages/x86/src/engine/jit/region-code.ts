@@ -30,9 +30,9 @@ import { type StructuredBlock, structureRegion } from './region-structure.ts';
 
 /**
  * Fields of the word that says where and how a region is left on its cold ways: page offset of the next instruction; instructions to be given back to the budget;
- * which of the region's forms of flags is in the locals (0: none); the exit code.
+ * which of the region's forms of flags is in the locals (0: none); what decides on the exit code.
  */
-const Site = { RETURNED_SHIFT: 12, FLAGS_SHIFT: 18, ALONE: 1 << 30 } as const;
+const Site = { RETURNED_SHIFT: 12, FLAGS_SHIFT: 18, ALONE: 1 << 30, MIDWAY: 1 << 29 } as const;
 
 /** What a region's function links to. */
 export interface RegionLinks {
@@ -85,7 +85,7 @@ export class RegionCode {
       used: 0,
       dirty: 0,
       offset: 0,
-      leaveAlone: () => this.#leave(this.#region.offset, this.#remaining, true),
+      leaveAlone: (midway) => this.#leave(this.#region.offset, this.#remaining, Site.ALONE | (midway ? Site.MIDWAY : 0)),
     };
     this.#budget = f.local('i32');
     this.#entered = f.local('i32');
@@ -138,6 +138,7 @@ export class RegionCode {
     const form = and(shrU(site, i32(Site.FLAGS_SHIFT)), i32(0xff));
     for (const [n, known] of this.#flagForms.entries()) f.if(eq(form, i32(n + 1)), () => flags.store(known));
     storeTo(f, cpu, State.exitRecord, 4, i32(0));
+    f.if(and(site, i32(Site.MIDWAY)), () => f.return(i32(CodeExit.MIDWAY)));
     f.if(and(site, i32(Site.ALONE)), () => f.return(i32(CodeExit.ALONE)));
     f.return(i32(CodeExit.REGION));
   }
@@ -148,10 +149,10 @@ export class RegionCode {
   }
 
   /** Leaves to the engine before the instruction at a page offset; so many instructions have been charged that did not run. */
-  #leave(offset: number, returned: number, alone: boolean): void {
+  #leave(offset: number, returned: number, bits: number): void {
     const f = this.#f;
     const form = this.#flagForm(this.#region.flags.known);
-    f.set(this.#site, i32(offset | (returned << Site.RETURNED_SHIFT) | (form << Site.FLAGS_SHIFT) | (alone ? Site.ALONE : 0)));
+    f.set(this.#site, i32(offset | (returned << Site.RETURNED_SHIFT) | (form << Site.FLAGS_SHIFT) | bits));
     f.br(this.#cold);
   }
   #flagForm(known: KnownFlags | undefined): number {
@@ -272,7 +273,7 @@ export class RegionCode {
     const { flags } = this.#region;
     const count = target.block.insns.length;
     f.set(this.#budget, sub(this.#budget, i32(count)));
-    f.if(ltS(this.#budget, i32(0)), () => this.#leave(target.block.start, count, false));
+    f.if(ltS(this.#budget, i32(0)), () => this.#leave(target.block.start, count, 0));
     const label = this.#scopes.get(target);
     if (label === undefined) {
       this.#emitTree(target);

@@ -32,8 +32,8 @@ export interface RegionContext {
   /** Registers that the region touches, and those that it writes: bit n for register n. */
   used: number;
   dirty: number;
-  /** Leaves before the current instruction, which is to be interpreted. */
-  leaveAlone(): void;
+  /** Leaves before the current instruction, which is to be interpreted; `midway`: some iterations of a REP may have been done. */
+  leaveAlone(midway: boolean): void;
   /** Page offset of the current instruction. */
   offset: number;
 }
@@ -177,10 +177,10 @@ export class RegionEmit extends EmitBase {
   // Leaving
 
   leaveForFault(): void {
-    this.#region.leaveAlone();
+    this.#region.leaveAlone(this.#direct !== undefined);
   }
   leaveForRepeat(): void {
-    this.#region.leaveAlone();
+    this.#region.leaveAlone(true);
   }
   /** The interpreter will find the fault again. */
   override raiseWith(_vector: number, _errorCode: number | undefined, condition: Value | undefined): void {

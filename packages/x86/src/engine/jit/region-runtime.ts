@@ -21,10 +21,10 @@ import type { Subroutine } from '../../semantics/subroutine.ts';
 import { State } from '../../state/layout.ts';
 import { CodeExit } from '../exit.ts';
 import type { GeneratedCode } from '../generated-code.ts';
-import { exitAt, HANDLER_TYPE } from '../interpreter/dispatch.ts';
+import { exitAt, HANDLER_TYPE, jumpEntry } from '../interpreter/dispatch.ts';
 import type { Handlers } from '../interpreter/handlers.ts';
 import { RecordField } from '../interpreter/record.ts';
-import { JUMP_ENTRIES, JumpField } from '../memory/tlb-layout.ts';
+import { JumpField } from '../memory/tlb-layout.ts';
 import type { PlainAccess } from './plain-access.ts';
 import type { RegionLinks } from './region-code.ts';
 
@@ -107,7 +107,7 @@ export class RegionRuntime {
           exitAt(f, cpu, CodeExit.REGION, i32(0));
           return;
         }
-        const entry = f.let(add(loadAt(cpu, State.jumpCache, 4), and(shl(wrap(target), i32(4)), i32((JUMP_ENTRIES - 1) << 4))));
+        const entry = jumpEntry(f, cpu, target);
         f.if(ne(loadAt(entry, JumpField.rip, 8), target), () => {
           storeTo(f, cpu, State.rip, 8, target);
           exitAt(f, cpu, CodeExit.REGION, i32(0));

@@ -119,8 +119,9 @@ export class LinearMemory {
     }
     this.host = page + (low & 0xfff);
     if (watched || kind === AccessKind.USER_ALIGNED || (result.allowed & Access.READ) === 0) return true;
-    const fast = (result.allowed & Access.WRITE) !== 0 && (physical.pageFlags(result.pa) & FAST_WRITE) === PageFlag.WRITABLE;
-    set.fill(low, high, page, fast, result.global);
+    if (!write) set.fill(low, high, page, false, result.global);
+    else if ((result.allowed & Access.WRITE) !== 0 && (physical.pageFlags(result.pa) & FAST_WRITE) === PageFlag.WRITABLE)
+      set.fill(low, high, page, true, result.global);
     return true;
   }
 
@@ -138,7 +139,7 @@ export class LinearMemory {
     }
     this.gpa = result.pa;
     const page = physical.hostPage(result.pa);
-    if (page >= 0) set.fillFetch(low, high, page);
+    if (page >= 0) set.fillFetch(low, high, page, result.global);
     return page;
   }
 

@@ -10,7 +10,7 @@ export const TLB_ENTRY_BYTES = 16;
 /** The tag as i64; what to add to the low half of a linear address to get the address in linear memory; the page's place there. */
 export const TlbField = { tag: 0, addend: 8, hostPage: 12 } as const;
 /** Where in a set the entries for reading and for writing begin. */
-export const TlbPart = { read: 0, write: TLB_ENTRIES * TLB_ENTRY_BYTES } as const;
+export const TlbPart: { readonly read: number; readonly write: number } = { read: 0, write: TLB_ENTRIES * TLB_ENTRY_BYTES };
 /** Bits 12 and up of an address, shifted to the offset of an entry: `(va >> TLB_SHIFT) & TLB_MASK`. */
 export const TLB_SHIFT = 8;
 export const TLB_MASK: number = (TLB_ENTRIES - 1) * TLB_ENTRY_BYTES;
