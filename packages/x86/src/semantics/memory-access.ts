@@ -1,6 +1,6 @@
 import { add, and, type Expr, eq, eqz, extendU, gtU, i32, i64, ltU, ne, or, shl, shrU, wrap } from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
-import { TLB_ENTRIES, TlbField } from '../engine/memory/tlb-layout.ts';
+import { TLB_MASK, TLB_SHIFT, TlbField, TlbPart } from '../engine/memory/tlb-layout.ts';
 import { Segment, State, segmentOffset } from '../state/layout.ts';
 import type { EmitBase } from './emit-base.ts';
 import { type AccessBytes, loadAt, storeTo } from './state-access.ts';
@@ -40,15 +40,15 @@ export function probeLinear(e: EmitBase, linear: Expr, bytes: number, segment: n
   f.if(eqz(ok), () => e.leaveForFault());
 }
 
-/** The TLB entry for a linear address. */
+/** The TLB entry for a linear address, but for where the set's part for reading or writing begins. */
 function entryOf(e: EmitBase, linear: Expr): Expr {
-  return e.f.let(add(e.tlb, and(shrU(wrap(linear), i32(7)), i32((TLB_ENTRIES - 1) << 5))));
+  return e.f.let(add(e.tlb, and(shrU(wrap(linear), i32(TLB_SHIFT)), i32(TLB_MASK))));
 }
 
-/** Whether the access lies in the page of the entry's tag. */
-function matches(entry: Expr, tag: number, linear: Expr, bytes: number): Expr {
+/** Whether the access lies in the page of the tag of the entry in a part of the set. */
+function matches(entry: Expr, part: number, linear: Expr, bytes: number): Expr {
   const last = bytes === 1 ? linear : add(linear, i64(bytes - 1));
-  return eq(loadAt(entry, tag, 8), and(last, i64(-4096)));
+  return eq(loadAt(entry, part + TlbField.tag, 8), and(last, i64(-4096)));
 }
 
 /**
@@ -60,7 +60,7 @@ export const OWN_SEGMENT = 8;
 function accessWord(e: EmitBase, bytes: number, segment: number): Expr {
   return segment === OWN_SEGMENT ? or(i32(bytes), shl(e.ownSegment(), i32(16))) : i32(bytes | (segment << 16));
 }
-const hostOf = (entry: Expr, linear: Expr): Expr => add(wrap(linear), loadAt(entry, TlbField.addend, 4));
+const hostOf = (entry: Expr, part: number, linear: Expr): Expr => add(wrap(linear), loadAt(entry, part + TlbField.addend, 4));
 
 /** Reads `bytes` at a linear address. */
 export function readLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segment: number): Expr {
@@ -68,8 +68,8 @@ export function readLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segmen
   const entry = entryOf(e, linear);
   const host = f.ifExpr(
     'i32',
-    matches(entry, TlbField.readTag, linear, bytes),
-    () => hostOf(entry, linear),
+    matches(entry, TlbPart.read, linear, bytes),
+    () => hostOf(entry, TlbPart.read, linear),
     () => {
       e.beforeSlowPath();
       const slow = f.let(f.call(e.runtime.slow.load, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));
@@ -86,8 +86,8 @@ export function writeLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, value
   const entry = entryOf(e, linear);
   const fixed = f.let(value);
   f.if(
-    matches(entry, TlbField.writeTag, linear, bytes),
-    () => storeTo(f, hostOf(entry, linear), 0, bytes, fixed),
+    matches(entry, TlbPart.write, linear, bytes),
+    () => storeTo(f, hostOf(entry, TlbPart.write, linear), 0, bytes, fixed),
     () => {
       storeTo(f, cpu, State.scratch, bytes, fixed);
       e.beforeSlowPath();
@@ -111,8 +111,8 @@ export function claimLinear(e: EmitBase, linear: Expr, bytes: AccessBytes, segme
   const entry = entryOf(e, linear);
   const host = f.ifExpr(
     'i32',
-    matches(entry, TlbField.writeTag, linear, bytes),
-    () => hostOf(entry, linear),
+    matches(entry, TlbPart.write, linear, bytes),
+    () => hostOf(entry, TlbPart.write, linear),
     () => {
       e.beforeSlowPath();
       const slow = f.let(f.call(e.runtime.slow.claim, cpu, wrap(linear), highHalf(linear), accessWord(e, bytes, segment)));

@@ -18,7 +18,7 @@ import {
   sub,
   wrap,
 } from '@minusone/wasm';
-import { TLB_ENTRIES, TlbField } from '../engine/memory/tlb-layout.ts';
+import { TLB_MASK, TLB_SHIFT, TlbField, TlbPart } from '../engine/memory/tlb-layout.ts';
 import { State } from '../state/layout.ts';
 import { loadAt, storeTo } from './state-access.ts';
 import { type Subroutine, subroutine } from './subroutine.ts';
@@ -28,8 +28,8 @@ import { type Subroutine, subroutine } from './subroutine.ts';
  * overlap so that bytes just written are read again), and then the caller does one item by itself, slow paths, faults and all. Upwards only (DF = 0).
  */
 
-function tlbEntry(f: FunctionBuilder, cpu: Expr, linear: Expr): Expr {
-  return f.let(add(loadAt(cpu, State.tlb, 4), and(shrU(wrap(linear), i32(7)), i32((TLB_ENTRIES - 1) << 5))));
+function tlbEntry(f: FunctionBuilder, cpu: Expr, part: number, linear: Expr): Expr {
+  return f.let(add(add(loadAt(cpu, State.tlb, 4), i32(part)), and(shrU(wrap(linear), i32(TLB_SHIFT)), i32(TLB_MASK))));
 }
 
 const pageOf = (linear: Expr): Expr => and(linear, i64(-4096));
@@ -46,9 +46,9 @@ function atMost(f: FunctionBuilder, a: Expr, b: Expr): Expr {
 /** (cpu, source, destination: linear; items; log2 of an item's bytes) -> items moved. */
 export const bulkMove: Subroutine = subroutine('bulkMove', { params: ['i32', 'i64', 'i64', 'i64', 'i32'], results: ['i32'] }, (f) => {
   const [cpu, source, destination, items, shift] = f.params as unknown as readonly [Local, Local, Local, Local, Local];
-  const from = tlbEntry(f, cpu, source);
-  const to = tlbEntry(f, cpu, destination);
-  const missing = or(ne(loadAt(from, TlbField.readTag, 8), pageOf(source)), ne(loadAt(to, TlbField.writeTag, 8), pageOf(destination)));
+  const from = tlbEntry(f, cpu, TlbPart.read, source);
+  const to = tlbEntry(f, cpu, TlbPart.write, destination);
+  const missing = or(ne(loadAt(from, TlbField.tag, 8), pageOf(source)), ne(loadAt(to, TlbField.tag, 8), pageOf(destination)));
   f.if(missing, () => f.return(i32(0)));
   const inPages = atMost(f, itemsInPage(source, shift), itemsInPage(destination, shift));
   const count = wrap(atMost(f, items, inPages));
@@ -65,8 +65,8 @@ export const bulkMove: Subroutine = subroutine('bulkMove', { params: ['i32', 'i6
 /** (cpu, destination: linear; items; log2 of an item's bytes; RAX) -> items stored. */
 export const bulkFill: Subroutine = subroutine('bulkFill', { params: ['i32', 'i64', 'i64', 'i32', 'i64'], results: ['i32'] }, (f) => {
   const [cpu, destination, items, shift, value] = f.params as unknown as readonly [Local, Local, Local, Local, Local];
-  const to = tlbEntry(f, cpu, destination);
-  f.if(ne(loadAt(to, TlbField.writeTag, 8), pageOf(destination)), () => f.return(i32(0)));
+  const to = tlbEntry(f, cpu, TlbPart.write, destination);
+  f.if(ne(loadAt(to, TlbField.tag, 8), pageOf(destination)), () => f.return(i32(0)));
   const count = wrap(atMost(f, items, itemsInPage(destination, shift)));
   const bytes = f.let(shl(count, shift));
   const host = f.let(add(wrap(destination), loadAt(to, TlbField.addend, 4)));

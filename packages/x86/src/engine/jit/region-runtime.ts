@@ -1,21 +1,4 @@
-import {
-  add,
-  and,
-  type Expr,
-  eq,
-  eqz,
-  extendU,
-  FunctionRef,
-  type FunctionType,
-  i32,
-  ltS,
-  ModuleBuilder,
-  ne,
-  shl,
-  sub,
-  wrap,
-} from '@minusone/wasm';
-import type { Runtime } from '../../semantics/runtime.ts';
+import { type Expr, eq, eqz, extendU, FunctionRef, type FunctionType, i32, ltS, ModuleBuilder, ne, sub } from '@minusone/wasm';
 import { loadAt, storeTo } from '../../semantics/state-access.ts';
 import type { Subroutine } from '../../semantics/subroutine.ts';
 import { State } from '../../state/layout.ts';
