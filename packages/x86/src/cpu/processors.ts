@@ -46,7 +46,7 @@ export interface ProcessorsResult {
 }
 
 /** Instructions that each of several CPUs runs before the next one's turn. Small: a CPU sees what others wrote at most this late. */
-const QUANTUM = 2000;
+const QUANTUM = 20_000;
 /** The host clock is looked at after this many instructions. */
 const HOST_QUANTUM = 20_000;
 const LONGEST_WINDOW = 2 ** 30;
