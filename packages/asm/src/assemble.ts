@@ -190,10 +190,17 @@ class Assembler {
     const count = this.#number(countText, place);
     if (count < 0n || count > MAX_BYTES) throw this.#error(place.statement, `times ${count}`, 'Use a count from 0 to 67108864.');
     const bytes: number[] = [];
+    let last: number[] | undefined;
     for (let i = 0; i < count; i++) {
-      const repetition = { ...place, address: place.address + BigInt(bytes.length) };
-      for (const byte of this.#emit(repetition, inner, -1)) bytes.push(byte);
-      if (bytes.length > MAX_BYTES) throw this.#error(place.statement, 'more than 64 MiB', 'Use a smaller count.');
+      const emitted = this.#emit({ ...place, address: place.address + BigInt(bytes.length) }, inner, -1);
+      // Only `$` and relative targets tell one repetition from the next: two that are equal speak for all.
+      const isSame = last?.length === emitted.length && last.every((byte, at) => byte === emitted[at]) && !inner.includes('$');
+      const repetitions = isSame ? Number(count) - i : 1;
+      if (bytes.length + emitted.length * repetitions > MAX_BYTES)
+        throw this.#error(place.statement, 'more than 64 MiB', 'Use a smaller count.');
+      for (let n = 0; n < repetitions; n++) for (const byte of emitted) bytes.push(byte);
+      if (isSame) break;
+      last = emitted;
     }
     return bytes;
   }

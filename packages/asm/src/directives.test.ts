@@ -32,6 +32,8 @@ test.each([
   ['times (1 + 1) * 2 nop', '90 90 90 90'],
   ['db 1\n times 6 - ($ - $$) db 0xcc', '01 cc cc cc cc cc'],
   ['times 3 db $ - $$', '00 01 02'],
+  ['times 3 jmp 0', 'eb fe eb fc eb fa'],
+  ['db 1\n times 3 align 4, 0', '01 00 00 00'],
   ['count equ 2\n times count db 1', '01 01'],
 ])('times repeats a statement: %j', (source, expected) => expect(assembled(source)).toBe(expected));
 
