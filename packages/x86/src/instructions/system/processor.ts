@@ -1,3 +1,4 @@
+import { add, and, eqz, extendU, i32, i64, mul, or, shrU, sub, wrap } from '@minusone/wasm';
 import { Activity } from '../../cpu/activity.ts';
 import { isCanonical, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
@@ -6,8 +7,10 @@ import { cpuid } from '../../cpu/cpuid/leaves.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { Msr } from '../../cpu/msr/msr-table.ts';
 import type { Insn } from '../../decode/insn.ts';
+import type { Emit } from '../../semantics/emit.ts';
+import { loadAt } from '../../semantics/state-access.ts';
 import { Gpr, State } from '../../state/layout.ts';
-import { type InstructionRow, system } from '../../table/row.ts';
+import { type InstructionRow, system, warmSystem } from '../../table/row.ts';
 import { offsetOf, readMemory64 } from './operand-access.ts';
 
 /** CPUID, MSRs, counters, HLT, MWAIT, and the caches' and TLB's instructions (SDM Vol. 2). */
@@ -65,7 +68,23 @@ function rdtscp(cpu: Cpu): void {
   checkTimeStamp(cpu);
   interceptInstruction(cpu, 'RDTSCP');
   setEdxEax(cpu, cpu.msrs.timeStamp);
-  cpu.registers.setGprHalves(Gpr.RCX, Number(BigInt.asIntN(32, cpu.msrs.stored(Msr.TSC_AUX))), 0);
+  cpu.registers.setGprHalves(Gpr.RCX, cpu.registers.get32(State.tscAux), 0);
+}
+
+/** The usual case of both: no layer, CR4.TSD clear, and time is a function of instructions executed. */
+function emitTimeStamp(e: Emit): void {
+  const perInstruction = e.stateField(State.ticksPerInstruction);
+  const disabled = and(e.stateField(State.cr4), i32(Cr4.TSD));
+  e.exitToSystem(or(or(e.stateField(State.layered), disabled), eqz(perInstruction)));
+  const { f, cpu } = e;
+  const left = mul(extendU(e.budgetAfter), extendU(perInstruction));
+  const ticks = f.let(add(sub(loadAt(cpu, State.ticksAtEnd, 8), left), loadAt(cpu, State.tscOffset, 8)));
+  e.gpr(Gpr.RAX, 4).write(wrap(ticks));
+  e.gpr(Gpr.RDX, 4).write(wrap(shrU(ticks, i64(32))));
+}
+function emitTimeStampAndAux(e: Emit): void {
+  emitTimeStamp(e);
+  e.gpr(Gpr.RCX, 4).write(e.stateField(State.tscAux));
 }
 
 /** No performance counters: after the privilege check every index is #GP(0). */
@@ -156,8 +175,8 @@ export const processorRows: readonly InstructionRow[] = [
   system('CPUID', ['0F A2'], executeCpuid, { machineDependent: true }),
   system('RDMSR', ['0F 32'], rdmsr, { features: ['MSR'] }),
   system('WRMSR', ['0F 30'], wrmsr, { features: ['MSR'] }),
-  system('RDTSC', ['0F 31'], rdtsc, { features: ['TSC'], machineDependent: true }),
-  system('RDTSCP', ['0F 01 F9'], rdtscp, { features: ['RDTSCP'], machineDependent: true }),
+  warmSystem('RDTSC', ['0F 31'], emitTimeStamp, rdtsc, { features: ['TSC'], machineDependent: true }),
+  warmSystem('RDTSCP', ['0F 01 F9'], emitTimeStampAndAux, rdtscp, { features: ['RDTSCP'], machineDependent: true }),
   system('RDPMC', ['0F 33'], rdpmc, { machineDependent: true }),
   system('HLT', ['F4'], hlt),
   system('MONITOR', ['NP 0F 01 C8'], monitor, { features: ['MONITOR'] }),
@@ -165,5 +184,5 @@ export const processorRows: readonly InstructionRow[] = [
   system('INVD', ['0F 08'], cacheControl('INVD')),
   system('WBINVD', ['0F 09'], cacheControl('WBINVD')),
   system('INVLPG', ['0F 01 /7 M'], invlpg),
-  system('INVPCID', ['66 0F 38 82 /r Gy,Mdq'], invpcid, { features: ['INVPCID'] }),
+  system('INVPCID', ['66 0F 38 82 /r Gy,Mdq f64'], invpcid, { features: ['INVPCID'] }),
 ];
