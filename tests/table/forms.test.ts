@@ -1,4 +1,4 @@
-import { cpuidBits, Decoder, type InstructionForm, instructionTable, modrmKind } from '@minusone/x86';
+import { cpuidBits, Decoder, type InstructionForm, InstructionTable, instruction, instructionTable, modrmKind } from '@minusone/x86';
 import { describe, expect, test } from 'vitest';
 
 /** How special a form is, by the rule in packages/x86/src/table/row.ts: the more special of two that fit wins. */
@@ -46,15 +46,30 @@ function overlap(a: InstructionForm, b: InstructionForm): boolean {
 }
 
 /** Forms by encoding space, map and opcode. */
-const slots = new Map<string, InstructionForm[]>();
-for (const form of instructionTable.forms) {
-  for (let n = 0; n < form.opcodeCount; n++) {
-    const key = `${form.vex === undefined ? 'legacy' : 'VEX'} map ${form.map} ${(form.opcode + n).toString(16)}`;
-    slots.set(key, [...(slots.get(key) ?? []), form]);
+function slotsOf({ forms }: InstructionTable): ReadonlyMap<string, readonly InstructionForm[]> {
+  const slots = new Map<string, InstructionForm[]>();
+  for (const form of forms) {
+    for (let n = 0; n < form.opcodeCount; n++) {
+      const key = `${form.vex === undefined ? 'legacy' : 'VEX'} map ${form.map} ${(form.opcode + n).toString(16)}`;
+      slots.set(key, [...(slots.get(key) ?? []), form]);
+    }
   }
+  return slots;
 }
 
 const nameOf = ({ mnemonic, encoding }: InstructionForm): string => `${mnemonic} '${encoding}'`;
+
+/** Pairs of forms that some bytes fit equally well: then the order of rows would decide. */
+function ambiguities(table: InstructionTable): string[] {
+  return [...slotsOf(table)].flatMap(([key, forms]) =>
+    forms.flatMap((a, n) =>
+      forms
+        .slice(n + 1)
+        .filter((b) => specificity(a) === specificity(b) && overlap(a, b))
+        .map((b) => `${key}: ${nameOf(a)} and ${nameOf(b)}`),
+    ),
+  );
+}
 
 describe('encodings (the notation of SDM Vol. 2D, Appendix A)', () => {
   test('every row has one, and the ids of the forms are dense', () => {
@@ -74,20 +89,22 @@ describe('encodings (the notation of SDM Vol. 2D, Appendix A)', () => {
   });
 
   test('forms of one opcode agree on whether a ModRM byte follows: the decoder asks the first', () => {
-    const mixed = [...slots].filter(([, forms]) => new Set(forms.map(({ hasModrm }) => hasModrm)).size > 1);
+    const mixed = [...slotsOf(instructionTable)].filter(([, forms]) => new Set(forms.map(({ hasModrm }) => hasModrm)).size > 1);
     expect(mixed.map(([key, forms]) => [key, ...forms.map(nameOf)])).toEqual([]);
   });
 
   test('where two forms fit the same bytes, one is more special (packages/x86/src/table/row.ts)', () => {
-    const ambiguous: string[] = [];
-    for (const [key, forms] of slots) {
-      forms.forEach((a, n) => {
-        for (const b of forms.slice(n + 1)) {
-          if (specificity(a) === specificity(b) && overlap(a, b)) ambiguous.push(`${key}: ${nameOf(a)} and ${nameOf(b)}`);
-        }
-      });
-    }
-    expect(ambiguous).toEqual([]);
+    expect(ambiguities(instructionTable)).toEqual([]);
+  });
+
+  test('... which this test would see: two rows of one opcode and no difference, or a difference in another place', () => {
+    const made = (...encodings: string[]): string[] =>
+      ambiguities(new InstructionTable(encodings.map((encoding, n) => instruction(`ROW${n}`, [encoding], () => {}))));
+    expect(made('0F F0 /r Gv,Ev', '0F F0 /r Ev,Gv')).toHaveLength(1);
+    expect(made('0F F0 /0 Ev', 'NP 0F F0 /r Gv,Ev', '0F F0 /1 Ev')).toEqual([]);
+    expect(made('66 0F F0 /r Vdq,Udq', 'F3 0F F0 /r Vdq,Udq', '66 0F F0 /r Vdq,Mdq')).toEqual([]);
+    expect(made('FF /0 Ev i64', 'FF /0 Gv o64')).toEqual([]);
+    expect(made('50+r Zv', '50+r Zv i64')).not.toEqual([]);
   });
 });
 

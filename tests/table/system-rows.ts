@@ -82,3 +82,6 @@ export const SYSTEM_ROWS: Readonly<Record<string, readonly string[]>> = {
   FRSTOR: ['DD /4 M'],
   FNSAVE: ['DD /6 M nowait'],
 };
+
+/** Those of them whose usual case is an emitter besides, as they are executed so often: that hands over to the TypeScript, and does the same. */
+export const WARM_ROWS: readonly string[] = ['CLI', 'STI', 'PUSHF/PUSHFD/PUSHFQ', 'RDTSC', 'RDTSCP'];
