@@ -226,7 +226,7 @@ export class CpuEngine implements Engine, CodeUser {
       case CodeExit.HOT:
         this.#goTo(record, RecordField.offset);
         this.#giveBack(this.#count(record));
-        this.#compile(record);
+        this.#heated(record);
         return Exit.NEXT;
       default: // REPEAT, STALE
         this.#goTo(record, RecordField.offset);
@@ -235,11 +235,11 @@ export class CpuEngine implements Engine, CodeUser {
     }
   }
 
-  /** Has the region compiled that begins at a record, where RIP is. */
-  #compile(record: number): void {
+  /** A region that begins at a record, where RIP is, is worth compiling. */
+  #heated(record: number): void {
     const low = this.#field(State.rip);
     const page = this.memory.locateCode(low, this.#mode.codeBits === 64 ? this.#field(State.rip + 4) : 0);
-    if (page >= 0) this.space.regions?.compile(record, page, this.#mode.word);
+    if (page >= 0) this.space.regions?.heated(record, page, this.#mode.word);
   }
 
   /** Sets RIP to the page offset that a record holds. */

@@ -16,7 +16,7 @@ import { RECORD_BYTES, RecordField } from './record.ts';
 const MAX_BLOCK = 48;
 /** How far beyond a block handlers are made ahead. */
 const LOOK_AHEAD_BYTES = 512;
-const DEFAULT_RECORD_BYTES = 12 * 2 ** 20;
+const DEFAULT_RECORD_BYTES = 40 * 2 ** 20;
 
 /** A block of the interpreter: straight-line records of one page. */
 export interface Block {
@@ -139,7 +139,7 @@ export class CodeSpace implements MemoryObserver {
       const record = first + n * RECORD_BYTES;
       const handler = this.handlers.find(insn, keys[n] as number, mode.word);
       this.#writeRecord(record, insn, handler, at, insns.length - n);
-      if (insn.form.row.semantics === undefined) this.#systemInsns.set(record, insn);
+      if (insn.form.row.execute !== undefined) this.#systemInsns.set(record, insn);
       at += insn.length;
     });
   }
@@ -219,7 +219,7 @@ export class CodeSpace implements MemoryObserver {
   flush(): void {
     this.#pages.clear();
     this.#systemInsns.clear();
-    this.regions?.flush();
+    this.regions?.recordsFlushed();
     this.#nextRecord = this.#firstRecord;
     this.memory.marks.clearAllCode();
     for (const user of this.#users) user.recordsFlushed();

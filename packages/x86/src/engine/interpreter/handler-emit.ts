@@ -118,9 +118,16 @@ export class HandlerEmit extends EmitBase {
   leaveForRepeat(): void {
     this.#exit(CodeExit.REPEAT);
   }
-  exitToSystem(): void {
-    this.#exit(CodeExit.SYSTEM);
-    this.ended = true;
+  leaveForSystem(condition?: Value): void {
+    if (condition === undefined) {
+      this.#exit(CodeExit.SYSTEM);
+      this.ended = true;
+    } else this.f.if(condition, () => this.#exit(CodeExit.SYSTEM));
+  }
+  get budgetAfter(): Value {
+    const { cpu, record } = this;
+    const left = add(loadAt(cpu, State.budget, 4), loadAt(cpu, State.held, 4));
+    return this.f.let(add(left, sub(loadAt(record, RecordField.count, 2), i32(1))));
   }
   endBlock(): void {
     this.#leavesAfter = true;

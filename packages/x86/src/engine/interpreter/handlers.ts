@@ -143,7 +143,7 @@ function emitHandler(e: HandlerEmit): void {
   }
   emitUnitChecks(e);
   if (form.row.semantics === undefined) {
-    e.exitToSystem();
+    e.leaveForSystem();
     return;
   }
   e.prepareOperands();

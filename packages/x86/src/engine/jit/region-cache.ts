@@ -12,9 +12,13 @@ import { RegionCode, type RegionLinks } from './region-code.ts';
 import { findRegion, REGION_LIMITS, type RegionBlock, type RegionGraph, type RegionLimits } from './region-graph.ts';
 import { RegionRuntime } from './region-runtime.ts';
 
+const DEFAULT_THRESHOLD = 4000;
+
 export interface JitOptions {
-  /** How often a block is interpreted before the region that begins with it is compiled; 1 to 2^31 - 1. Default 500. */
+  /** How often a block is interpreted before the region that begins with it is compiled; 1 to 2^31 - 1. Default 4000: a region costs as much time as running it some thousand times in the interpreter. */
   readonly threshold?: number;
+  /** Regions that are compiled at a time, at most; with a threshold below 4 it is always one. Default 16. */
+  readonly batch?: number;
   /** Regions that live at a time. When there are more, all are dropped. Default 8192. */
   readonly maxRegions?: number;
   /** Bytes of WebAssembly modules that live at a time, likewise. Default 16 MiB; the machine code takes some five times as much. */
@@ -22,6 +26,13 @@ export interface JitOptions {
   readonly limits?: RegionLimits;
   /** Regions return to TypeScript whenever they are left, so that `onRegionExit` hears of it. Slow: for lockstep tests. */
   readonly lockstep?: boolean;
+}
+
+/** A block that a region is to begin with. */
+interface Head {
+  readonly record: number;
+  readonly hostPage: number;
+  readonly modeWord: number;
 }
 
 /** A compiled region, and the record at whose block it begins. */
@@ -59,15 +70,19 @@ export class RegionCache {
   readonly #freeSlots: number[] = [];
   /** By form: the subroutines that its semantics call, as far as known. */
   readonly #expected = new Map<number, Set<Subroutine>>();
+  /** Heads of regions to be compiled together, by record. */
+  readonly #waiting = new Map<number, Head>();
+  readonly #batch: number;
   #slots = 1;
   #bytes = 0;
 
   constructor(space: CodeSpace, options: JitOptions = {}) {
     this.#space = space;
     this.#memory = space.memory;
-    this.#threshold = options.threshold ?? Number((globalThis as any).process?.env?.THR ?? 500);
+    this.#threshold = options.threshold ?? DEFAULT_THRESHOLD;
     this.#maxRegions = options.maxRegions ?? 8192;
     this.#maxBytes = options.maxBytes ?? 16 * 2 ** 20;
+    this.#batch = options.batch ?? 16;
     this.#limits = options.limits ?? REGION_LIMITS;
     this.plain = new PlainAccess(space.memory);
     this.runtime = new RegionRuntime(space.generated, space.handlers, this.plain, options.lockstep === true);
@@ -99,35 +114,54 @@ export class RegionCache {
     i32[(record + RecordField.handler) >>> 2] = i32[(record + RecordField.own) >>> 2] as number;
   }
 
-  /** Compiles the region that begins with the block at a record. The block is interpreted for good where it cannot be compiled. */
-  compile(record: number, hostPage: number, modeWord: number): void {
-    this.#restore(record);
-    const { u16, i32 } = this.#memory;
-    const mode = modeOf(modeWord);
-    const offset = u16[(record + RecordField.offset) >>> 1] as number;
-    const graph = findRegion(this.#memory, this.#space.decoder, hostPage, offset, mode, this.#limits);
-    if (graph === undefined) return;
+  /**
+   * The block at a record has been entered as often as is worth a region. Modules are dear, whatever is in them: so the region waits for others, until there are enough of them or one
+   * of those that wait has become hot again.
+   */
+  heated(record: number, hostPage: number, modeWord: number): void {
+    const patience = this.#threshold >> 2;
+    const isAgain = this.#waiting.has(record);
+    this.#waiting.set(record, { record, hostPage, modeWord });
+    if (isAgain || patience === 0 || this.#waiting.size >= this.#batch) this.#compileWaiting();
+    else this.#memory.i32[(record + RecordField.heat) >>> 2] = patience;
+  }
+  /** Compiles what waits, in one module. A block that cannot be compiled is interpreted for good. */
+  #compileWaiting(): void {
+    const { u16 } = this.#memory;
+    const found: { head: Head; graph: RegionGraph }[] = [];
+    for (const head of this.#waiting.values()) {
+      this.#restore(head.record);
+      const offset = u16[(head.record + RecordField.offset) >>> 1] as number;
+      const graph = findRegion(this.#memory, this.#space.decoder, head.hostPage, offset, modeOf(head.modeWord), this.#limits);
+      if (graph !== undefined) found.push({ head, graph });
+    }
+    this.#waiting.clear();
+    if (found.length === 0) return;
     if (this.#regions.size >= this.#maxRegions || this.#bytes >= this.#maxBytes) this.flush();
-    const { exports, bytes } = this.runtime.build(this.#expectedOf(graph), (module, links) => {
-      module.function('region', HANDLER_TYPE, (f) => void new RegionCode(f, this.#noting(links), graph, mode), { export: true });
+    const { exports, bytes } = this.runtime.build(this.#expectedOf(found), (module, links) => {
+      found.forEach(({ head, graph }, n) => {
+        const mode = modeOf(head.modeWord);
+        module.function('region', HANDLER_TYPE, (f) => void new RegionCode(f, this.#noting(links), graph, mode), { export: String(n) });
+      });
     });
+    found.forEach(({ head, graph }, n) => {
+      this.#install(head, graph, exports[String(n)] as WebAssembly.ExportValue);
+    });
+    this.#bytes += bytes;
+    this.bytesCompiled += bytes;
+  }
+  #install({ record, hostPage }: Head, graph: RegionGraph, compiled: WebAssembly.ExportValue): void {
+    const { u16, i32 } = this.#memory;
     const slot = this.#allocateSlot();
-    this.runtime.table.set(slot, exports.region as never);
-    const region: Region = {
-      record,
-      slot,
-      hostPage,
-      ranges: rangesOf(graph),
-      blockCount: u16[(record + RecordField.count) >>> 1] as number,
-    };
+    this.runtime.table.set(slot, compiled as never);
+    const blockCount = u16[(record + RecordField.count) >>> 1] as number;
+    const region: Region = { record, slot, hostPage, ranges: rangesOf(graph), blockCount };
     this.#regions.set(record, region);
     this.#regionsOf(hostPage).add(region);
     for (const { start, end } of graph.blocks.values()) this.#memory.marks.markCode(hostPage + start, end - start);
     i32[(record + RecordField.handler) >>> 2] = this.runtime.enterRegion;
     i32[(record + RecordField.heat) >>> 2] = slot;
     u16[(record + RecordField.count) >>> 1] = graph.entry.insns.length;
-    this.#bytes += bytes;
-    this.bytesCompiled += bytes;
     this.regionsCompiled++;
     for (const block of graph.blocks.values()) this.instructionsCompiled += block.insns.length;
   }
@@ -163,10 +197,12 @@ export class RegionCache {
     };
     return { runtime: { slow: runtime.slow, link }, dispatch, begin };
   }
-  #expectedOf(graph: RegionGraph): Set<Subroutine> {
+  #expectedOf(found: readonly { readonly graph: RegionGraph }[]): Set<Subroutine> {
     const expected = new Set<Subroutine>();
-    for (const { insns } of graph.blocks.values()) {
-      for (const { form } of insns) for (const one of this.#expected.get(form.id) ?? []) expected.add(one);
+    for (const { graph } of found) {
+      for (const { insns } of graph.blocks.values()) {
+        for (const { form } of insns) for (const one of this.#expected.get(form.id) ?? []) expected.add(one);
+      }
     }
     return expected;
   }
@@ -187,6 +223,12 @@ export class RegionCache {
   recordDropped(record: number): void {
     const region = this.#regions.get(record);
     if (region !== undefined) this.#drop(region);
+    this.#waiting.delete(record);
+  }
+  /** All records are gone: so is what waits. */
+  recordsFlushed(): void {
+    this.#waiting.clear();
+    this.flush();
   }
   /** Drops all regions. Only while none runs. */
   flush(): void {

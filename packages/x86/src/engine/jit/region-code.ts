@@ -85,6 +85,7 @@ export class RegionCode {
       used: 0,
       dirty: 0,
       offset: 0,
+      budgetAfter: () => add(this.#budget, i32(this.#remaining - 1)),
       leaveAlone: (midway) => this.#leave(this.#region.offset, this.#remaining, Site.ALONE | (midway ? Site.MIDWAY : 0)),
     };
     this.#budget = f.local('i32');

@@ -34,6 +34,8 @@ export interface RegionContext {
   dirty: number;
   /** Leaves before the current instruction, which is to be interpreted; `midway`: some iterations of a REP may have been done. */
   leaveAlone(midway: boolean): void;
+  /** The budget as it is after the current instruction. */
+  budgetAfter(): Expr;
   /** Page offset of the current instruction. */
   offset: number;
 }
@@ -181,6 +183,13 @@ export class RegionEmit extends EmitBase {
   }
   leaveForRepeat(): void {
     this.#region.leaveAlone(true);
+  }
+  leaveForSystem(condition: Value | undefined): void {
+    if (condition === undefined) this.leaveForFault();
+    else this.f.if(condition, () => this.leaveForFault());
+  }
+  get budgetAfter(): Value {
+    return this.f.let(this.#region.budgetAfter());
   }
   /** The interpreter will find the fault again. */
   override raiseWith(_vector: number, _errorCode: number | undefined, condition: Value | undefined): void {
