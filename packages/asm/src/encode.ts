@@ -301,7 +301,9 @@ export function encodeForm(
   if (form.hasModrm && parts.memory?.relative && form.fixedModrm < 0) {
     // The displacement counts from the end of the instruction: known only now.
     const end = context.address + BigInt(bytes.length + tail.length);
-    const displacement = parts.memory.isForward ? 0n : BigInt.asIntN(64, parts.memory.displacement - end);
+    const displacement = parts.memory.isForward
+      ? 0n
+      : BigInt.asIntN(context.prefixes.includes(0x67) ? 32 : 64, parts.memory.displacement - end);
     if (!inSigned(displacement, 32)) return undefined;
     bytes.splice(bytes.length - 4, 4, ...littleEndian(displacement, 4));
   }

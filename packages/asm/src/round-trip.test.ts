@@ -1,17 +1,7 @@
 import { Decoder, formatInsn, type Insn, instructionTable, mnemonicOf, resolveOperands } from '@minusone/x86';
 import { describe, expect, test } from 'vitest';
 import { assemble } from './assemble.ts';
-
-/** A small deterministic generator (xorshift32). */
-function generator(seed: number): () => number {
-  let state = seed | 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>> 0;
-  };
-}
+import { generator, randomBytes } from './testing/random-encodings.ts';
 
 const decoder = new Decoder(instructionTable);
 
@@ -40,7 +30,7 @@ function meaning(insn: Insn): unknown {
           insn.index,
           insn.index < 0 ? 0 : insn.scale,
           insn.ripRelative
-            ? insn.displacement + insn.length
+            ? (insn.displacement + insn.length) | 0
             : insn.base < 0 && insn.index < 0 && insn.addressBytes === 2
               ? insn.displacement & 0xffff
               : insn.displacement,
@@ -50,34 +40,6 @@ function meaning(insn: Insn): unknown {
       : [],
     lock: insn.lock,
   };
-}
-
-/** Bytes that begin like the form and go on at random. */
-function randomBytes(form: (typeof instructionTable.forms)[number], next: () => number, bits: 16 | 32 | 64): number[] {
-  const bytes: number[] = [];
-  // Useless prefixes would carry a short jump out of its reach.
-  const isJump = form.operands.some(({ method }) => method === 'J');
-  if (next() % 4 === 0 && !isJump) bytes.push(0x66);
-  if (next() % 6 === 0 && bits !== 16 && !isJump) bytes.push(0x67);
-  if (typeof form.mandatoryPrefix === 'number') bytes.push(form.mandatoryPrefix);
-  if (form.vex !== undefined) {
-    const pp = [0, 0x66, 0xf3, 0xf2].indexOf(form.vex.prefix);
-    const w = form.vex.w === 'any' ? 0 : form.vex.w;
-    bytes.push(
-      0xc4,
-      (bits === 64 ? next() & 0xe0 : 0xe0) | form.map,
-      (w << 7) | ((bits === 64 ? next() & 15 : 8 | (next() & 7)) << 3) | (form.vex.length === 256 ? 4 : 0) | pp,
-    );
-  } else {
-    if (bits === 64 && next() % 2 === 0 && !isJump) bytes.push(0x40 | (next() & 15));
-    if (form.map > 0) bytes.push(0x0f);
-    if (form.map > 1) bytes.push(form.map === 2 ? 0x38 : 0x3a);
-  }
-  bytes.push(form.opcode + (next() % form.opcodeCount));
-  if (form.fixedModrm >= 0) bytes.push(form.fixedModrm + (next() % form.modrmCount));
-  else if (form.hasModrm) bytes.push((next() & 0xc7) | ((form.digit >= 0 ? form.digit : next() & 7) << 3));
-  while (bytes.length < 24) bytes.push(next() % 3 === 0 ? ([0, 0xff, 0x80, 0x7f][next() & 3] as number) : next() & 0xff);
-  return bytes;
 }
 
 describe.each([16, 32, 64] as const)('%i-bit code: what the disassembler prints, the assembler turns into the same instruction', (bits) => {

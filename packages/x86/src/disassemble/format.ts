@@ -32,7 +32,8 @@ const combine = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32
 function sizePrefix(insn: Insn): string {
   const { operands, byAddress, mnemonic } = insn.form;
   const hasMemory = operands.some(({ method }) => method === 'O' || ('EMRWUQN'.includes(method) && !insn.isRegisterForm));
-  const address = insn.addressBytes * 8 !== insn.codeBits && !hasMemory && !byAddress ? `a${insn.addressBytes * 8} ` : '';
+  const isTold = hasMemory && !insn.ripRelative; // by the width of base and index
+  const address = insn.addressBytes * 8 !== insn.codeBits && !isTold && !byAddress ? `a${insn.addressBytes * 8} ` : '';
   const plain = insn.codeBits === 64 ? (insn.form.size64 === 'normal' ? 4 : 8) : insn.codeBits / 8;
   const isSaid =
     operands.some(({ method }) => 'EGZRMBO'.includes(method)) || /[/{]/.test(mnemonic) || operands.some(({ fixed }) => /AX$/.test(fixed));
@@ -110,7 +111,7 @@ function formatMemory(bytes: number, insn: Insn, next: bigint, name: NameAddress
     parts.push(`${gprName(insn.index, insn.addressBytes)}${insn.scale > 0 || insn.base < 0 ? `*${1 << insn.scale}` : ''}`);
   let inner = parts.join(' + ');
   if (insn.ripRelative) {
-    const target = BigInt.asUintN(64, next + BigInt(insn.displacement));
+    const target = BigInt.asUintN(insn.addressBytes * 8, next + BigInt(insn.displacement));
     inner = `rel ${name?.(target) ?? hex(target)}`;
   } else if (inner === '') {
     const width = insn.addressBytes * 8;
