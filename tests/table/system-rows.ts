@@ -69,7 +69,7 @@ export const SYSTEM_ROWS: Readonly<Record<string, readonly string[]>> = {
   INVD: ['0F 08'],
   WBINVD: ['0F 09'],
   INVLPG: ['0F 01 /7 M'],
-  INVPCID: ['66 0F 38 82 /r Gy,Mdq'],
+  INVPCID: ['66 0F 38 82 /r Gy,Mdq f64'],
   FXSAVE: ['NP 0F AE /0 M'],
   FXRSTOR: ['NP 0F AE /1 M'],
   XSAVE: ['NP 0F AE /4 M'],
