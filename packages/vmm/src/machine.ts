@@ -6,7 +6,10 @@ import type { SerialConsole } from './serial/serial-console.ts';
 
 /** How long the processors run before the host's event loop gets a turn. */
 const TURN_MS = 20;
-const SLICE_INSTRUCTIONS = 500_000;
+/** A time-out is noticed between slices: they are kept about this long, whatever the guest does. Where a slice ends, nothing depends on. */
+const SLICE_MS = 5;
+const LEAST_SLICE = 1000;
+const LONGEST_SLICE = 500_000;
 
 /** Lets other events of the host happen. */
 function yieldToHost(): Promise<void> {
@@ -29,6 +32,7 @@ export class Machine {
   readonly #power: Power;
   #awaitsInput = true;
   #wake: (() => void) | undefined;
+  #sliceInstructions = LEAST_SLICE;
   readonly #startedMs: number;
 
   constructor(parts: {
@@ -90,14 +94,24 @@ export class Machine {
 
   /** Runs the processors for a while, then lets the host have its turn; sleeps while every processor waits. */
   async #turn(deadlineMs: number): Promise<void> {
-    const turnEndMs = Math.min(performance.now() + TURN_MS, deadlineMs);
+    let nowMs = performance.now();
+    const turnEndMs = Math.min(nowMs + TURN_MS, deadlineMs);
     do {
-      const result = this.processors.run(SLICE_INSTRUCTIONS);
+      const result = this.processors.run(this.#sliceInstructions);
+      const sliceStartMs = nowMs;
+      nowMs = performance.now();
+      this.#adaptSlice(nowMs - sliceStartMs);
       if (this.#power.end !== undefined) return;
       if (result.reason === 'shutdown') return this.#power.finish({ reason: 'triple-fault', cpu: result.cpu });
       if (result.reason === 'idle') return this.#sleep(result.deadlineNs, deadlineMs);
-    } while (performance.now() < turnEndMs);
+    } while (nowMs < turnEndMs);
     await yieldToHost();
+  }
+
+  /** Guests run at speeds that differ a thousandfold: code that is compiled, and code that rewrites itself or talks to devices. */
+  #adaptSlice(tookMs: number): void {
+    if (tookMs > SLICE_MS) this.#sliceInstructions = Math.max(Math.floor(this.#sliceInstructions / 4), LEAST_SLICE);
+    else if (tookMs < SLICE_MS / 2) this.#sliceInstructions = Math.min(this.#sliceInstructions * 2, LONGEST_SLICE);
   }
 
   async #sleep(timerNs: number | undefined, deadlineMs: number): Promise<void> {
