@@ -17,7 +17,8 @@ export interface RomRun {
 /** Wall time after which a run is given up. */
 const LIMIT_MS = 5_000;
 
-const installed = (program: string): boolean => (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+const installed = (program: string): boolean =>
+  (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
 
 /** The peers that this host has: Debian's packages `bochs`, `bochs-term`, `bochsbios`, `vgabios`; `qemu-system-x86`. */
 export const peerInstalled = {

@@ -1,11 +1,11 @@
 // Records what the peers show into expected/, and shows where they and our machine differ: `npx tsx --conditions=@minusone/source tests/roms/record.ts [--write] [name ...]`.
 import { writeFileSync } from 'node:fs';
+import { roms } from './catalogue/index.ts';
 import { attemptsOf, differences, differencesFromPeer, reconcile, textOf } from './compare.ts';
 import { expectedFile } from './expected.ts';
 import { runOnOurs } from './ours.ts';
 import { runOnBochs, runOnQemu } from './peers.ts';
 import { buildRom, type Rom } from './rom.ts';
-import { roms } from './catalogue/index.ts';
 
 const options = process.argv.slice(2);
 const names = options.filter((option) => !option.startsWith('--'));
@@ -20,7 +20,8 @@ async function one(rom: Rom): Promise<void> {
   const [b, q] = [attemptsOf(bochs), attemptsOf(qemu)];
   for (const label of undecided) log(`${rom.name}: ${label}: PEERS DIFFER\n    bochs ${b.get(label)}\n    qemu  ${q.get(label)}`);
   for (const [peer, run] of Object.entries({ bochs, qemu } as const)) {
-    for (const text of differencesFromPeer(rom, peer as 'bochs' | 'qemu', run, expected)) if (/no departure/.test(text)) log(`${rom.name}: ${peer} ${text}`);
+    for (const text of differencesFromPeer(rom, peer as 'bochs' | 'qemu', run, expected))
+      if (/no departure/.test(text)) log(`${rom.name}: ${peer} ${text}`);
   }
   if (options.includes('--show')) log(textOf(expected));
   if (options.includes('--write')) writeFileSync(expectedFile(rom.name), textOf(expected));

@@ -1,5 +1,5 @@
 import { attempt16, attempt32, attempt64, policy, user32, user64 } from '../prelude/attempt.ts';
-import { gate, segment, setGdt, setIdt, setIdt64, Access, Flag } from '../prelude/descriptor.ts';
+import { Access, Flag, gate, segment, setGdt, setIdt, setIdt64 } from '../prelude/descriptor.ts';
 import { MemoryMap, Policy, Selector } from '../prelude/memory-map.ts';
 import { show } from '../prelude/print.ts';
 import { departs, type Rom, TCG_CHECKS_NO_LIMITS } from '../rom.ts';
@@ -53,7 +53,11 @@ export const exceptionRoms: readonly Rom[] = [
       ${attempt16('32-bit addresses do not', 'mov ebx, 0xffff\nmov al, [ebx + 1]')}
       ${attempt16('string at the end', 'mov si, 0xffff\nmov di, 0x600\nmovsw')}
       ${attempt16('string byte wraps around', 'mov si, 0xffff\nmov di, 0x600\nmov cx, 2\nrep movsb')}`,
-    departures: departs('qemu', ['word at FFFF', 'dword at FFFD', 'word at FFFF of SS', '32-bit addresses do not', 'string at the end'], TCG_CHECKS_NO_LIMITS),
+    departures: departs(
+      'qemu',
+      ['word at FFFF', 'dword at FFFD', 'word at FFFF of SS', '32-bit addresses do not', 'string at the end'],
+      TCG_CHECKS_NO_LIMITS,
+    ),
   },
   {
     name: 'shutdown-push',
@@ -164,7 +168,15 @@ export const exceptionRoms: readonly Rom[] = [
       ${user32('the handler runs with AC still set', 'mov ax, [0x601]', { flags: 0x40002 })}`,
     departures: departs(
       'qemu',
-      ['word', 'dword', 'store', 'push', 'qword of x87 needs 8', 'far pointer needs its operand size', 'the handler runs with AC still set'],
+      [
+        'word',
+        'dword',
+        'store',
+        'push',
+        'qword of x87 needs 8',
+        'far pointer needs its operand size',
+        'the handler runs with AC still set',
+      ],
       'TCG has no alignment check; SDM Vol. 3A 6.15, Interrupt 17.',
     ),
   },
@@ -232,7 +244,11 @@ export const exceptionRoms: readonly Rom[] = [
       ${setIdt(3, gate(free, 'protected_0', Access.interruptGate32))}
       ${attempt32('INT3 then NP has EXT clear', 'int3')}
       ${attempt32('INT1 then NP has EXT set', `${setIdt(1, gate(free, 'protected_0', Access.interruptGate32))}\ndb 0xf1`)}`,
-    departures: departs('qemu', ['UD then NP is benign then contributory', 'INT1 then NP has EXT set'], 'leaves EXT clear; SDM Vol. 3A 6.13.'),
+    departures: departs(
+      'qemu',
+      ['UD then NP is benign then contributory', 'INT1 then NP has EXT set'],
+      'leaves EXT clear; SDM Vol. 3A 6.13.',
+    ),
   },
   {
     name: 'triple-fault-stack',

@@ -26,9 +26,7 @@ export const modeSwitchRoms: readonly Rom[] = [
       ${attempt16('tables', 'sgdt [0x600]\nmov ax, [0x600]\nmov ebx, [0x602]\nsidt [0x600]\nmov cx, [0x600]\nmov edx, [0x602]\nsmsw si')}
       ${attempt16('no system segments in real mode', 'sldt ax')}
       ${attempt16('x87 and mxcsr', 'mov word [0x600], 0x5555\nfnstcw [0x600]\nmov ax, [0x600]')}`,
-    departures: [
-      { peer: 'qemu', label: 'x87 and mxcsr', why: 'FCW is 37F after power-up; SDM Vol. 3A, Table 9-1: 40H.' },
-    ],
+    departures: [{ peer: 'qemu', label: 'x87 and mxcsr', why: 'FCW is 37F after power-up; SDM Vol. 3A, Table 9-1: 40H.' }],
   },
   {
     name: 'real-protected-real',
@@ -199,7 +197,11 @@ export const modeSwitchRoms: readonly Rom[] = [
       ${toLong('into')}
       ${attempt64('LMA is set', `mov ecx, ${Msr.efer}\nrdmsr\nmov rbx, cr0\nmov rdx, cr4\nmov si, cs`)}`,
     departures: [
-      { peer: 'qemu', label: 'paging without PAE', why: 'ignores the MOV instead of #GP(0); SDM Vol. 3A 9.8.5, Vol. 2 MOV to control registers.' },
+      {
+        peer: 'qemu',
+        label: 'paging without PAE',
+        why: 'ignores the MOV instead of #GP(0); SDM Vol. 3A 9.8.5, Vol. 2 MOV to control registers.',
+      },
     ],
   },
   {
@@ -274,9 +276,6 @@ export const modeSwitchRoms: readonly Rom[] = [
       ${setGdt(free + 8, segment({ base: 0x5000, limit: 3, access: Access.data | 0x60, flags: Flag.big }))}
       ${compatibility('a small segment', `mov ax, ${free + 8 + 3}\nmov es, ax\nmov dword [es:0], 0x89abcdef\nmov ecx, [0x5000]\nmov eax, [es:1]`)}
       ${compatibility('far call to 64-bit code and back', `callf ${Selector.code64Ring3}:.sixty_four\nmov ebx, 3\nint 0x30\nbits 64\n.sixty_four:\nmov rax, 0x123456789\nmov rdx, rax\nmov esi, cs\nretf\nbits 32`)}`,
-    departures: [
-      { peer: 'qemu', label: 'a small segment', why: TCG_CHECKS_NO_LIMITS },
-    ],
+    departures: [{ peer: 'qemu', label: 'a small segment', why: TCG_CHECKS_NO_LIMITS }],
   },
 ];
-

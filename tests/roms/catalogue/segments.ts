@@ -141,7 +141,13 @@ export const segmentRoms: readonly Rom[] = [
       ${attempt32('read from execute-only code', `jmpf ${selectorOf('execute-only code')}:.there\n.there:\nmov al, [cs:0x600]`)}`,
     departures: departs(
       'qemu',
-      ['write to read-only data', 'write to code', 'read-modify-write of read-only data', 'STOS to read-only data', 'read from execute-only code'],
+      [
+        'write to read-only data',
+        'write to code',
+        'read-modify-write of read-only data',
+        'STOS to read-only data',
+        'read from execute-only code',
+      ],
       TCG_CHECKS_NO_LIMITS,
     ),
   },
@@ -222,6 +228,10 @@ export const segmentRoms: readonly Rom[] = [
       ${user64('WRFSBASE in ring 3', 'mov eax, 0x600\nwrfsbase rax\nmov ebx, [fs:0]')}
       ${attempt64('limits of system tables', 'sgdt [0x600]\nmov ax, [0x600]\nmov rbx, [0x602]')}
       ${attempt64('LAR and LSL still work', `mov ecx, ${Selector.data16}\nlar eax, cx\nlsl ebx, cx`)}`,
-    departures: departs('qemu', ['a non-canonical base', 'WRGSBASE non-canonical'], 'takes non-canonical bases; SDM Vol. 2B WRMSR, WRGSBASE.'),
+    departures: departs(
+      'qemu',
+      ['a non-canonical base', 'WRGSBASE non-canonical'],
+      'takes non-canonical bases; SDM Vol. 2B WRMSR, WRGSBASE.',
+    ),
   },
 ];

@@ -192,9 +192,7 @@ export const transferRoms: readonly Rom[] = [
       mov ecx, esp
       int 0x30
     start:
-      ${[0x40, 0x41, 0x42, 0x43]
-        .map((vector) => attempt32(`INT ${vector.toString(16)}`, `push 0x4ad7\npopfd\nint ${vector}`))
-        .join('\n')}
+      ${[0x40, 0x41, 0x42, 0x43].map((vector) => attempt32(`INT ${vector.toString(16)}`, `push 0x4ad7\npopfd\nint ${vector}`)).join('\n')}
       ${user32('INT 44 from ring 3', 'int 0x44', { flags: 0x4ad7 })}
       ${user32('INT 45 to conforming code', 'int 0x45', { flags: 0x202 })}
       ${user32('INT 46 to ring 3 from ring 3', 'int 0x46')}
@@ -285,7 +283,11 @@ export const transferRoms: readonly Rom[] = [
       ${attempt64('task gate', 'int 0x47')}
       ${attempt64('null SS stays null', 'xor eax, eax\nmov ss, ax\nint 0x41')}`,
     departures: [
-      ...departs('qemu', ['IST 1', 'IST 2'], 'loads a null SS without a change of privilege; SDM Vol. 2A INT n, INTRA-PRIVILEGE-LEVEL-INTERRUPT.'),
+      ...departs(
+        'qemu',
+        ['IST 1', 'IST 2'],
+        'loads a null SS without a change of privilege; SDM Vol. 2A INT n, INTRA-PRIVILEGE-LEVEL-INTERRUPT.',
+      ),
       ...departs('qemu', ['16-bit gate', 'task gate'], 'error code counts 16 bytes a gate; SDM Vol. 3A 6.13: the index is the vector.'),
     ],
   },

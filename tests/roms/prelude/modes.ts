@@ -9,18 +9,8 @@ export const bitsOf = (mode: StartMode): Bits => (mode === 'real' ? 16 : mode ==
 /** P, W, U. */
 const ENTRY = 7;
 const LARGE = 0x80;
-const {
-  paging32Directory,
-  paging32Table,
-  paePointers,
-  paeDirectories,
-  paeTable,
-  pml4,
-  pdpt,
-  longDirectories,
-  longTable,
-  mainStack,
-} = MemoryMap;
+const { paging32Directory, paging32Table, paePointers, paeDirectories, paeTable, pml4, pdpt, longDirectories, longTable, mainStack } =
+  MemoryMap;
 
 /** Writes `count` entries of `bytes`, each `step` above the last. */
 const fill = (label: string, at: number, count: number, bytes: 4 | 8, first: number, step: number): string => `
