@@ -61,8 +61,6 @@ export class Cpu implements EngineHost {
   /** Memory of the layer that runs now. */
   physical: PhysicalAddressSpace;
   paging: PagingControls;
-  /** The virtualization layer that runs now, or undefined: the machine itself. */
-  layer: Layer | undefined;
 
   /** The local APIC, once connected; and who answers INTA (the APIC, or the 8259 pair of a machine without). */
   apic: LocalApic | undefined;
@@ -87,6 +85,7 @@ export class Cpu implements EngineHost {
   /** `MONITOR` has been executed and nothing has happened since. */
   monitorArmed = false;
 
+  #layer: Layer | undefined;
   #nextShadow: InterruptShadow = InterruptShadow.NONE;
   #skipTrap = false;
   #resumeFlagLoaded = false;
@@ -163,6 +162,15 @@ export class Cpu implements EngineHost {
     this.paging = pagingControls(this);
   }
 
+  /** The virtualization layer that runs now, or undefined: the machine itself. */
+  get layer(): Layer | undefined {
+    return this.#layer;
+  }
+  set layer(layer: Layer | undefined) {
+    this.#layer = layer;
+    this.registers.set32(State.layered, layer === undefined ? 0 : 1);
+  }
+
   // For system rows
 
   /** Raises an exception at the current instruction: does not return. */
@@ -207,6 +215,7 @@ export class Cpu implements EngineHost {
   /** INTR: level. */
   setInterruptRequest(asserted: boolean): void {
     this.#interrupt = asserted;
+    this.registers.set32(State.interruptPending, asserted ? 1 : 0);
     if (asserted) this.attention();
   }
   get interruptRequested(): boolean {
@@ -269,17 +278,31 @@ export class Cpu implements EngineHost {
     const { registers } = this;
     this.#stopRequested = false;
     this.#stopAt = this.instructions + budget;
+    this.#setBudget();
     for (;;) {
       if (this.#stopRequested) return 'stopped';
       const executed = this.instructions;
       if (executed >= this.#stopAt) return 'budget';
       registers.set32(State.leave, registers.get32(State.leave) & ~Leave.EVENT);
-      this.#budgetEnd = this.#stopAt;
-      registers.set32(State.budget, this.#stopAt - executed);
+      if (this.#budgetEnd !== this.#stopAt) this.#setBudget();
       if (this.#takeEvent()) continue;
       if (this.activity !== Activity.ACTIVE) return IDLE_RESULTS[this.activity];
       if (this.#step() === Exit.RESTART) return 'restart';
     }
+  }
+
+  /** The budget ends where `run` is to stop; compiled code is told what time it will be then. */
+  #setBudget(): void {
+    const { registers, timeStamp } = this;
+    const { ticksPerInstruction } = timeStamp;
+    const budget = this.#stopAt - this.instructions;
+    this.#budgetEnd = this.#stopAt;
+    registers.set32(State.budget, budget);
+    registers.set32(State.ticksPerInstruction, ticksPerInstruction);
+    if (ticksPerInstruction === 0) return;
+    const ticks = timeStamp.ticks() + budget * ticksPerInstruction;
+    registers.set32(State.ticksAtEnd, ticks);
+    registers.set32(State.ticksAtEnd + 4, Math.floor(ticks / 2 ** 32));
   }
 
   #step(): Exit {
@@ -481,7 +504,7 @@ export class Cpu implements EngineHost {
     this.#nmi = false;
     this.#init = false;
     this.#sipi = -1;
-    this.#interrupt = false;
+    this.setInterruptRequest(false);
     this.layer = undefined;
     resetState(this);
     this.activity = this.index === 0 ? Activity.ACTIVE : Activity.WAIT_FOR_SIPI;

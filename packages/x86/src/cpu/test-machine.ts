@@ -53,7 +53,7 @@ export class TestMachine {
     this.physical = new PhysicalAddressSpace(this.memory);
     this.physical.addSlot({ id: 0, gpa: 0, bytes: 2 ** 21, hostOffset: this.memory.ramOffset });
     const model = options.model ?? intel;
-    const space = new CodeSpace(this.memory, new Decoder(table, new Set(model.features)));
+    const space = new CodeSpace(this.memory, new Decoder(table, new Set(model.features)), 2 ** 20);
     this.physical.observer = space;
     this.processors = new Processors({
       memory: this.memory,

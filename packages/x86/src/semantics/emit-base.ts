@@ -105,6 +105,9 @@ export abstract class EmitBase implements Emit {
   abstract branch(condition: Value): void;
   abstract jumpTo(target: Value): void;
   abstract endBlock(): void;
+  /** Has the row's TypeScript do the whole instruction. */
+  abstract leaveForSystem(condition: Value | undefined): void;
+  abstract readonly budgetAfter: Value;
 
   // The instruction
 
@@ -200,6 +203,10 @@ export abstract class EmitBase implements Emit {
   stateField(offset: number): Value {
     return this.f.let(loadAt(this.cpu, offset, 4));
   }
+  setStateField(offset: number, value: Value): void {
+    this.noteWrite();
+    storeTo(this.f, this.cpu, offset, 4, value);
+  }
 
   // Memory
 
@@ -287,6 +294,10 @@ export abstract class EmitBase implements Emit {
 
   // Faults
 
+  exitToSystem(condition?: Value): void {
+    this.noteFault('Leaving it to TypeScript');
+    this.leaveForSystem(condition);
+  }
   raise(vector: number, errorCode?: number, condition?: Value): void {
     this.noteFault('An exception');
     this.raiseWith(vector, errorCode, condition);

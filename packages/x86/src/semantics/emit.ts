@@ -84,6 +84,14 @@ export interface Emit {
   /** Ends the block after this instruction, so that the run loop looks at events (STI, POPF ...). */
   endBlock(): void;
 
+  /**
+   * For rows that have an `execute` besides: leaves the whole instruction to it if `condition` is not 0 (or always, when it is left out). Nothing of the state may have
+   * been written.
+   */
+  exitToSystem(condition?: Value): void;
+  /** How many instructions may still run after this one before the run loop looks at the time, as i32. */
+  readonly budgetAfter: Value;
+
   /** Raises an exception if `condition` is not 0 (or always, when it is left out): nothing of the instruction happens. */
   raise(vector: number, errorCode?: number, condition?: Value): void;
 
@@ -102,6 +110,8 @@ export interface Emit {
   simdExceptions(flags: Value): void;
   /** A system-state field (offset in `State`), as i32: for rows such as SMSW that read one. */
   stateField(offset: number): Value;
+  /** Writes one (i32). What code is specialized on (see `state/mode`), and which TLB set applies, must not depend on it. */
+  setStateField(offset: number, value: Value): void;
 }
 
 export type Value = Expr;

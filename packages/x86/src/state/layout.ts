@@ -123,6 +123,19 @@ export const State = {
    */
   ahead: field('ahead', 4) as number,
   held: field('held', 4) as number,
+  /** Not 0: a virtualization layer runs, which may intercept. */
+  layered: field('layered', 4) as number,
+  /** Not 0: the interrupt request line is asserted. */
+  interruptPending: field('interruptPending', 4) as number,
+  /**
+   * The machine's time in ticks of the TSC when the budget will be used up, and how many an instruction takes. 0: only TypeScript can tell the time. RDTSC adds the CPU's own
+   * offset (IA32_TIME_STAMP_COUNTER, IA32_TSC_ADJUST).
+   */
+  ticksAtEnd: field('ticksAtEnd', 8) as number,
+  tscOffset: field('tscOffset', 8) as number,
+  ticksPerInstruction: field('ticksPerInstruction', 4) as number,
+  /** IA32_TSC_AUX. */
+  tscAux: field('tscAux', 4) as number,
   /** Virtual page base that the current block's page offsets are relative to: RIP (EIP, IP) = ripBase + page offset. */
   ripBase: field('ripBase', 8) as number,
   /** Address of the current TLB set and of its jump cache. */

@@ -43,7 +43,7 @@ export interface InstructionRow {
   readonly mnemonic: string;
   readonly encodings: readonly string[];
   readonly options: RowOptions;
-  /** The effect as an emitter, or undefined for a system row. */
+  /** The effect as an emitter, or undefined. Of a row that has an `execute` too: the usual case, which hands over to that by `e.exitToSystem`. */
   readonly semantics: Semantics | undefined;
   /** The effect as plain TypeScript, or undefined. Runs outside Wasm frames; may throw through `cpu.raise`. */
   readonly execute: SystemSemantics | undefined;
@@ -94,6 +94,20 @@ export function instruction(
 /** A row whose effect is plain TypeScript: no arithmetic, only machine control. The list of these is closed by a test. */
 export function system(mnemonic: string, encodings: readonly string[], execute: SystemSemantics, options: RowOptions = {}): InstructionRow {
   return { mnemonic, encodings, options: { flow: 'stop', ...options }, semantics: undefined, execute };
+}
+
+/**
+ * A system row that is executed so often that its usual case is an emitter, which leaves the others to the TypeScript (`e.exitToSystem`): what it does must be the same. It
+ * does not end a block.
+ */
+export function warmSystem(
+  mnemonic: string,
+  encodings: readonly string[],
+  usual: Semantics,
+  execute: SystemSemantics,
+  options: RowOptions = {},
+): InstructionRow {
+  return { mnemonic, encodings, options, semantics: usual, execute };
 }
 
 /** Gives every row of a list the same options, where it does not say otherwise. */

@@ -1,3 +1,4 @@
+import { State } from '../../state/layout.ts';
 import type { Cpu } from '../cpu.ts';
 import { raise, Vector } from '../fault.ts';
 import { msrTable } from './msr-table.ts';
@@ -10,8 +11,6 @@ export class MsrFile {
   readonly #values = new Map<number, bigint>();
   /** IA32_DEBUGCTL's LBR and BTF. */
   debugCtl = 0;
-  /** TSC = the machine's ticks + this, modulo 2^64, so that all processors of a machine agree (IA32_TIME_STAMP_COUNTER and IA32_TSC_ADJUST move it). */
-  tscOffset = 0n;
   tscAdjust = 0n;
 
   constructor(cpu: Cpu) {
@@ -58,9 +57,17 @@ export class MsrFile {
     this.debugCtl = 0;
     this.tscAdjust = 0n;
     this.tscOffset = 0n;
+    this.#cpu.registers.set32(State.tscAux, 0);
     for (const [index, row] of this.#rows) if (row.reset !== undefined) this.#values.set(index, row.reset);
   }
 
+  /** TSC = the machine's ticks + this, modulo 2^64, so that all processors of a machine agree (IA32_TIME_STAMP_COUNTER and IA32_TSC_ADJUST move it). */
+  get tscOffset(): bigint {
+    return this.#cpu.registers.get64(State.tscOffset);
+  }
+  set tscOffset(ticks: bigint) {
+    this.#cpu.registers.set64(State.tscOffset, ticks);
+  }
   get isBootstrap(): boolean {
     return this.#cpu.index === 0;
   }

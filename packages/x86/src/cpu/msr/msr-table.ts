@@ -215,7 +215,17 @@ export const msrTable: readonly MsrRow[] = [
   segmentBase(Msr.FS_BASE, 'IA32_FS_BASE', Segment.FS),
   segmentBase(Msr.GS_BASE, 'IA32_GS_BASE', Segment.GS),
   storage(Msr.KERNEL_GS_BASE, 'IA32_KERNEL_GS_BASE', 'Vol. 3A 3.4.4', { feature: 'LM', holds: canonical }),
-  storage(Msr.TSC_AUX, 'IA32_TSC_AUX', 'Vol. 4, Table 2-2', { feature: 'RDTSCP', writable: 0xffffffffn }),
+  {
+    index: Msr.TSC_AUX,
+    name: 'IA32_TSC_AUX',
+    section: 'Vol. 4, Table 2-2',
+    feature: 'RDTSCP',
+    read: (cpu) => BigInt(cpu.registers.get32(State.tscAux) >>> 0),
+    write: (cpu, value) => {
+      if (value >> 32n !== 0n) raise(Vector.GP, 0);
+      cpu.registers.set32(State.tscAux, Number(BigInt.asIntN(32, value)));
+    },
+  },
 
   // AMD's own (APM Vol. 2, Appendix A; PPR for Family 17h)
   storage(0xc0010010, 'SYSCFG', 'APM Vol. 2 3.2.1', { vendor: 'amd', writable: 0x1fc0000n }),

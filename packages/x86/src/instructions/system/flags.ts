@@ -1,3 +1,4 @@
+import { and, eqz, extendU, i32, leS, ltU, or, shrU } from '@minusone/wasm';
 import { InterruptShadow } from '../../cpu/activity.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
@@ -5,8 +6,9 @@ import { ARITHMETIC_FLAGS, Eflags, iopl, readEflags, writeEflags } from '../../c
 import { raise, Vector } from '../../cpu/fault.ts';
 import { StackCursor } from '../../cpu/stack.ts';
 import type { Insn } from '../../decode/insn.ts';
+import type { Emit } from '../../semantics/emit.ts';
 import { State } from '../../state/layout.ts';
-import { type InstructionRow, system } from '../../table/row.ts';
+import { type InstructionRow, system, warmSystem } from '../../table/row.ts';
 
 /** CLI, STI, PUSHF, POPF, CLAC, STAC (SDM Vol. 2). */
 
@@ -91,10 +93,48 @@ function setAc(value: number): (cpu: Cpu) => void {
   };
 }
 
+// The usual cases, as emitters
+
+/** Leaves to TypeScript where IF is not the program's: virtual-8086 mode, or IOPL below CPL. */
+function requireOwnIf(e: Emit): void {
+  if (e.mode.virtual8086) e.exitToSystem();
+  else if (e.mode.protected) {
+    const level = and(shrU(e.stateField(State.eflags), i32(12)), i32(3));
+    e.exitToSystem(ltU(level, e.stateField(State.cpl)));
+  }
+}
+
+function emitCli(e: Emit): void {
+  requireOwnIf(e);
+  e.setStateField(State.eflags, and(e.stateField(State.eflags), i32(~Eflags.IF)));
+}
+
+/**
+ * STI holds interrupts back until the next instruction has completed (SDM Vol. 2B, STI). That shows only where one is waiting, or where the run loop looks in between: there
+ * TypeScript notes it.
+ */
+function emitSti(e: Emit): void {
+  requireOwnIf(e);
+  const flags = e.stateField(State.eflags);
+  const looks = or(or(e.stateField(State.layered), e.stateField(State.interruptPending)), leS(e.budgetAfter, i32(0)));
+  e.if(eqz(and(flags, i32(Eflags.IF))), () => e.exitToSystem(looks));
+  e.setStateField(State.eflags, or(flags, i32(Eflags.IF)));
+}
+
+function emitPushf(e: Emit): void {
+  if (e.mode.virtual8086) {
+    e.exitToSystem();
+    return;
+  }
+  e.exitToSystem(e.stateField(State.layered));
+  const image = or(and(e.stateField(State.eflags), i32(~(Eflags.VM | Eflags.RF))), e.flags.read());
+  e.push(e.operandBytes === 8 ? extendU(image) : image);
+}
+
 export const flagRows: readonly InstructionRow[] = [
-  system('CLI', ['FA'], cli),
-  system('STI', ['FB'], sti),
-  system('PUSHF/PUSHFD/PUSHFQ', ['9C d64'], pushf),
+  warmSystem('CLI', ['FA'], emitCli, cli),
+  warmSystem('STI', ['FB'], emitSti, sti),
+  warmSystem('PUSHF/PUSHFD/PUSHFQ', ['9C d64'], emitPushf, pushf),
   system('POPF/POPFD/POPFQ', ['9D d64'], popf),
   system('CLAC', ['NP 0F 01 CA'], setAc(0), { features: ['SMAP'] }),
   system('STAC', ['NP 0F 01 CB'], setAc(Eflags.AC), { features: ['SMAP'] }),
