@@ -312,7 +312,8 @@ export class Cpu implements EngineHost {
     if (this.debug.hasInstructionBreakpoints && (flags & Eflags.RF) === 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
       const bits = this.debug.instructionBreakpoints();
       if (bits !== 0) {
-        this.#debugException(bits, true);
+        // The one fault whose frame keeps RF as it is (SDM Vol. 3B, 17.3.1.1): its handler sets RF itself to go on.
+        this.#debugException(bits, false);
         return Exit.LEAVE;
       }
     }
@@ -404,7 +405,7 @@ export class Cpu implements EngineHost {
     this.#deliver(event, isFaultClass(vector));
   }
 
-  /** #DB: `bits` go to DR6. A fault (instruction breakpoint, general detect) sets RF in the frame. */
+  /** #DB: `bits` go to DR6. General detect is a fault that sets RF in the frame. */
   #debugException(bits: number, fault: boolean): void {
     const { registers } = this;
     this.pendingDebug = 0;
