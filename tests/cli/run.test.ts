@@ -61,6 +61,12 @@ describe('standard streams', () => {
     expect([status, io.stdout]).toEqual([1, 'hello.']);
   });
 
+  test('a guest that takes its input by interrupts and halts in between gets every byte', async () => {
+    const text = `${'line after line\n'.repeat(5)}the end.`;
+    const [status, io] = await run('echoByInterrupt', ['--timeout', '20', '--input', files.write('lines', text)]);
+    expect([status, io.stdout]).toEqual([1, text]);
+  });
+
   test('--input FILE is read whole before the guest starts, and standard input is left alone', async () => {
     const input = files.write('input', 'from a file.');
     const [status, io] = await run('echo', ['--timeout', '20', '--input', input], memoryIo({ stdin: ['not this'] }));

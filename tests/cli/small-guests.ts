@@ -54,11 +54,8 @@ export const SMALL_GUESTS = {
       mov al, 0
       out 0xf4, al
       hlt`,
-  /** Echoes what comes over the serial port, with the receive interrupt on and polled, up to a full stop. */
+  /** Echoes what comes over the serial port, polled, as a guest without a driver does it, up to a full stop. */
   echo: at`
-      mov dx, 0x3f9
-      mov al, 1
-      out dx, al
     wait_:
       mov dx, 0x3fd
       in al, dx
@@ -72,6 +69,47 @@ export const SMALL_GUESTS = {
       mov al, 0
       out 0xf4, al
       hlt`,
+  /** The same by interrupt (IRQ 4, vector 0x0C in real mode), halting in between; turns the machine off by debug exit 0. */
+  echoByInterrupt: at`
+      cli
+      xor ax, ax
+      mov ds, ax
+      mov ss, ax
+      mov sp, 0x7000
+      mov word [0x0c * 4], handler
+      mov [0x0c * 4 + 2], ax
+      mov al, 0x11              ; 8259: ICW1 to ICW4; vectors from 8
+      out 0x20, al
+      mov al, 8
+      out 0x21, al
+      mov al, 4
+      out 0x21, al
+      mov al, 1
+      out 0x21, al
+      mov al, 0xef              ; IRQ 4 alone
+      out 0x21, al
+      mov dx, 0x3f9             ; receive interrupt
+      mov al, 1
+      out dx, al
+      mov dx, 0x3fc             ; OUT2
+      mov al, 8
+      out dx, al
+      sti
+    again:
+      hlt
+      jmp again
+    handler:
+      mov dx, 0x3f8
+      in al, dx
+      out dx, al
+      cmp al, '.'
+      jne .more
+      mov al, 0
+      out 0xf4, al
+    .more:
+      mov al, 0x20
+      out 0x20, al
+      iret`,
   /** Writes to the serial port for ever. */
   chatter: at`
       mov dx, 0x3f8

@@ -11,6 +11,8 @@ const CRYSTAL_HZ = 1_843_200;
 const TRIGGER_LEVELS = [1, 4, 8, 14] as const;
 /** PC16550D, "FIFO Interrupt Mode Operation": silence before the time-out interrupt. */
 const TIMEOUT_CHARACTERS = 4;
+/** Reads of LSR in a row that found nothing received and nothing left to send: who only waits to send stops at the first. */
+const POLLS_OF_A_READER = 16;
 const CHARACTER_ERRORS = Lsr.PARITY_ERROR | Lsr.FRAMING_ERROR | Lsr.BREAK;
 
 /**
@@ -47,6 +49,8 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
   #timeoutPending = false;
   #thrEmptyPending = false;
   #shifting: number | undefined;
+  /** Reads of LSR in a row that found nothing received and nothing left to send. No state of the device: it only tells what the guest is doing. */
+  #emptyPolls = 0;
 
   constructor(options: Uart16550AOptions) {
     super();
@@ -69,6 +73,11 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
   /** The guest wants an interrupt for received bytes (IER bit 0): somebody listens. */
   get isReceiveInterruptEnabled(): boolean {
     return (this.#ier & 1) !== 0;
+  }
+
+  /** The guest reads LSR again and again, with nothing to send: it waits for a byte without an interrupt. */
+  get isReceiverPolled(): boolean {
+    return this.#emptyPolls >= POLLS_OF_A_READER;
   }
 
   /** How many bytes `receive` would take now. None in loopback mode, where SIN is cut off. */
@@ -132,6 +141,7 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
   }
 
   protected override writeRegister(port: number, value: number): void {
+    this.#emptyPolls = 0;
     switch (port & 7) {
       case UartRegister.RBR_THR:
         if (this.#divisorLatchOpen) this.#divisor = (this.#divisor & 0xff00) | value;
@@ -312,6 +322,7 @@ export class Uart16550A extends BytePortDevice implements Snapshotable<Uart16550
 
   #readLsr(): number {
     const value = this.#lsr;
+    this.#emptyPolls = (value & Lsr.DATA_READY) === 0 && (value & Lsr.TRANSMITTER_EMPTY) !== 0 ? this.#emptyPolls + 1 : 0;
     this.#overrun = false;
     if (this.#receiver.count > 0) this.#receiver.clearFirstErrors();
     this.#updateInterrupt();

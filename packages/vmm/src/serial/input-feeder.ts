@@ -3,16 +3,18 @@ import type { Uart16550A } from '@minusone/devices';
 
 /** Time between two bytes on the line: 115,200 baud, ten bits a byte. */
 const BYTE_NS = 86_806;
-/** How long a guest may take to answer a line without ever being idle before the next one comes anyway. */
-const PATIENCE_NS = 200_000_000;
+/** A guest that is idle again and again for so long has answered a line: shorter pauses come in the middle of work. */
+const IDLE_NS = 20_000_000;
+/** How long a guest may take to answer a line without being idle before the next one comes anyway. */
+const PATIENCE_NS = 1_000_000_000;
 const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
 /**
  * Feeds bytes to a guest's UART at the pace of the guest's own clock, so that on the virtual clock every run gets them at the same instructions.
  *
- * No byte is lost: one is sent only while the receiver is empty and the guest has its receive interrupt on, and after each line the guest is
- * given time until it has been idle once, since a terminal's input queue is shorter than a file.
+ * No byte is lost: one is sent only while the receiver is empty, and the guest has its receive interrupt on or polls for a byte. After each line the
+ * guest is given time until it has nothing left to do, so that a terminal's input queue does not overflow and its echo does not mix with output.
  */
 export class InputFeeder {
   readonly #uart: Uart16550A;
@@ -21,8 +23,12 @@ export class InputFeeder {
   readonly #next: () => number | undefined;
   readonly #idleCount: () => number;
   #held: number | undefined;
-  #waitsSinceNs = -1;
+  /** When the last line ended, or the guest began to listen. Undefined: that has been answered. */
+  #waitsSinceNs: number | undefined;
+  #isListened = false;
   #idleBefore = 0;
+  /** The guest has been idle in every byte time since. */
+  #idleSinceNs = 0;
 
   /**
    * @param next the next byte to feed, or undefined when there is none now
@@ -48,19 +54,31 @@ export class InputFeeder {
       const byte = this.#held;
       this.#uart.receive([byte]);
       this.#held = undefined;
-      if (byte === LINE_FEED || byte === CARRIAGE_RETURN) {
-        this.#waitsSinceNs = this.#clock.nowNs();
-        this.#idleBefore = this.#idleCount();
-      }
+      if (byte === LINE_FEED || byte === CARRIAGE_RETURN) this.#waitForAnswer();
     }
     this.#timer.arm(this.#clock.nowNs() + BYTE_NS);
   }
 
+  #waitForAnswer(): void {
+    this.#waitsSinceNs = this.#clock.nowNs();
+    this.#idleSinceNs = this.#waitsSinceNs;
+  }
+
   #isReady(): boolean {
-    if (!this.#uart.isReceiveInterruptEnabled || this.#uart.receiveSpace === 0 || !this.#uart.isReceiverEmpty) return false;
-    if (this.#waitsSinceNs < 0) return true;
-    const isAnswered = this.#idleCount() !== this.#idleBefore || this.#clock.nowNs() - this.#waitsSinceNs > PATIENCE_NS;
-    if (isAnswered) this.#waitsSinceNs = -1;
-    return isAnswered;
+    const nowNs = this.#clock.nowNs();
+    if (this.#idleCount() === this.#idleBefore) this.#idleSinceNs = nowNs;
+    this.#idleBefore = this.#idleCount();
+    if (this.#uart.receiveSpace === 0 || !this.#uart.isReceiverEmpty) return false;
+    if (this.#uart.isReceiverPolled) return true;
+    if (!this.#uart.isReceiveInterruptEnabled) return false;
+    if (!this.#isListened) {
+      // A driver listens before there is anybody to read what it hears.
+      this.#isListened = true;
+      this.#waitForAnswer();
+    }
+    if (this.#waitsSinceNs === undefined) return true;
+    if (nowNs - this.#idleSinceNs < IDLE_NS && nowNs - this.#waitsSinceNs < PATIENCE_NS) return false;
+    this.#waitsSinceNs = undefined;
+    return true;
   }
 }

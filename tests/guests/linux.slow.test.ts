@@ -1,0 +1,137 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { buildInitramfs } from 'minusone';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ROOT } from '../../scripts/workspace.mjs';
+import { fetchedGuests } from './fetched.ts';
+
+// Debian's kernel and busybox on our CPU, as a user runs them: `minusone linux` as a process.
+const execute = promisify(execFile);
+const BOOT_MS = 300_000;
+const MINUSONE = [
+  '--import',
+  join(ROOT, 'node_modules/tsx/dist/loader.mjs'),
+  '--conditions=@minusone/source',
+  join(ROOT, 'packages/minusone/src/main.ts'),
+];
+const KNOWN_FILE = 'What is typed is what is hashed.\n';
+const COMMANDS = ['uname -a', 'nproc', 'cat /proc/cpuinfo', 'sha256sum /root/known', '/root/program', 'dmesg | tail -n 4', 'poweroff -f'];
+
+interface Run {
+  readonly output: string;
+  readonly statistics: { readonly instructions: number; readonly seconds: number; readonly instructionsInRegions: number };
+  readonly status: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'minusone-linux-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let kernel = '';
+let missing: string | undefined;
+/** What the program prints on the host; undefined where there is no gcc. */
+let onHost: string | undefined;
+
+beforeAll(async () => {
+  const guests = await fetchedGuests();
+  if (typeof guests === 'string') {
+    missing = guests;
+    return;
+  }
+  kernel = guests.kernel;
+  const program = join(folder, 'program');
+  const files: Record<string, Uint8Array | string> = { '/root/known': KNOWN_FILE };
+  if (process.arch === 'x64' && process.platform === 'linux' && buildProgram(program)) {
+    files['/root/program'] = readFileSync(program);
+    onHost = (await execute(program)).stdout;
+  }
+  writeFileSync(join(folder, 'initrd'), buildInitramfs({ busybox: readFileSync(guests.busybox), files }));
+  writeFileSync(join(folder, 'input'), `${COMMANDS.join('\n')}\n`);
+}, BOOT_MS);
+
+/** Builds program.c by the host's gcc. False where there is none. */
+function buildProgram(program: string): boolean {
+  const { error, status, stderr } = spawnSync('gcc', ['-static', '-O2', '-o', program, join(import.meta.dirname, 'program.c'), '-lm']);
+  if (error !== undefined) return false;
+  expect(String(stderr)).toBe('');
+  return status === 0;
+}
+
+async function boot(cpus: number): Promise<Run> {
+  const options = ['--cpus', String(cpus), '--clock', 'virtual', '--input', join(folder, 'input'), '--stats', '--timeout', '280'];
+  const args = [...MINUSONE, 'linux', '--kernel', kernel, '--initrd', join(folder, 'initrd'), '--memory', '256M', ...options];
+  const { stdout, stderr, code } = await execute(process.execPath, args, { maxBuffer: 1 << 26 }).then(
+    (done) => ({ ...done, code: 0 }),
+    (failed: { stdout: string; stderr: string; code: number }) => failed,
+  );
+  const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+  expect(last, `standard error: ${stderr}; the output ends: ${stdout.slice(-500)}`).toMatch(/^\{/);
+  return { output: stdout.replaceAll('\r', ''), statistics: JSON.parse(last), status: code };
+}
+
+/** What a command printed: from its echo to the next prompt. */
+function answer(output: string, command: string): string {
+  const start = output.indexOf(`# ${command}\n`);
+  if (start < 0) throw new Error(`${command} was not seen: ${output.slice(-1000)}`);
+  const end = output.indexOf('~ # ', start);
+  return output.slice(start + command.length + 3, end < 0 ? undefined : end).replaceAll('\x1b[6n', '');
+}
+
+describe.each([1, 2])('Debian with %d CPUs', (cpus) => {
+  let runs: readonly Run[] = [];
+
+  beforeAll(async () => {
+    if (missing === undefined) runs = await Promise.all([boot(cpus), boot(cpus)]);
+  }, BOOT_MS);
+
+  const first = (skip: (why: string) => void): Run => {
+    if (missing !== undefined) skip(missing);
+    return runs[0] as Run;
+  };
+
+  test('reaches the shell and answers uname -a, nproc, cat /proc/cpuinfo', ({ skip }) => {
+    const { output } = first(skip);
+    expect(answer(output, 'uname -a')).toMatch(/^Linux minusone \S+-cloud-amd64 .* x86_64 GNU\/Linux\n$/);
+    expect(answer(output, 'nproc')).toBe(`${cpus}\n`);
+    const cpuinfo = answer(output, 'cat /proc/cpuinfo');
+    expect(cpuinfo.match(/^processor\t: \d+$/gm)).toHaveLength(cpus);
+    expect(cpuinfo).toMatch(/^vendor_id\t: GenuineIntel$/m);
+    expect(cpuinfo).toMatch(/^flags\t.*\bfpu\b.*\bsse2\b.*\blm\b/m);
+  });
+
+  test('sha256sum of a known file is what it is', ({ skip }) => {
+    const digest = createHash('sha256').update(KNOWN_FILE).digest('hex');
+    expect(answer(first(skip).output, 'sha256sum /root/known')).toBe(`${digest}  /root/known\n`);
+  });
+
+  test('dmesg | tail shows the end of the kernel log, and no processor or driver complained on the way', ({ skip }) => {
+    const { output } = first(skip);
+    expect(answer(output, 'dmesg | tail -n 4')).toMatch(/^(\[ *\d+\.\d+\] .*\n){4}$/);
+    expect(output).not.toMatch(/BUG:|Oops|WARNING:|Call Trace|soft lockup|Hardware Error|\[Firmware Bug\]/);
+  });
+
+  test('poweroff -f ends with 0', ({ skip }) => {
+    expect(first(skip).status).toBe(0);
+  });
+
+  test('a C program of integers, SSE2, long double, sorting and memory prints what it prints on the host', ({ skip }) => {
+    const { output } = first(skip);
+    if (onHost === undefined) return skip('there is no gcc for x86-64 Linux here');
+    expect(onHost.split('\n')).toHaveLength(6);
+    expect(answer(output, '/root/program')).toBe(onHost);
+  });
+
+  test('the same boot twice on the virtual clock, with the same input: the same instruction count and output', ({ skip }) => {
+    const one = first(skip);
+    const two = runs[1] as Run;
+    expect(two.statistics.instructions).toBe(one.statistics.instructions);
+    expect(two.output).toBe(one.output);
+  });
+
+  test('hot code runs in regions', ({ skip }) => {
+    const { instructions, instructionsInRegions } = first(skip).statistics;
+    expect(instructionsInRegions / instructions).toBeGreaterThan(0.5);
+  });
+});
