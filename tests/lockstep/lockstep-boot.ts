@@ -33,7 +33,7 @@ export async function bootInLockstep(options: BootOptions, instructions: number)
   const b = interpreted.processors as unknown as OneCpu;
   const runInterpreted = b.run.bind(b);
   // The second machine's own loop sleeps.
-  interpreted.processors.run = () => ({ reason: 'idle' });
+  interpreted.processors.run = () => ({ reason: 'idle', deadlineNs: undefined });
   const [cpu, follower] = [a.cpus[0] as Cpu, b.cpus[0] as Cpu];
   const lockstep = new Lockstep(new LockstepSide(cpu.memory, cpu.state), new LockstepSide(follower.memory, follower.state));
   const space: CodeSpace = (cpu.engine as CpuEngine).space;

@@ -3,12 +3,14 @@ import {
   add,
   type Expr,
   eqz,
+  type FunctionBuilder,
   type FunctionType,
   f32,
   f64,
   i32,
   i64,
   i64hl,
+  type Local,
   load,
   ltU,
   ModuleBuilder,
@@ -48,6 +50,59 @@ describe('locals', () => {
       f.return(add(before, x!));
     });
     expect([fn(5), same]).toEqual([1005, true]);
+  });
+
+  test('scratch gives the locals of its values free for others, but none that was there before', () => {
+    const sizes: number[] = [];
+    for (const scopes of [2, 50]) {
+      const builder = new ModuleBuilder();
+      const body = (f: FunctionBuilder): void => {
+        const [x] = f.params as [Local];
+        const before = f.let(add(x, i32(1)));
+        const sum = f.local('i32');
+        for (let n = 0; n < scopes; n++) {
+          f.scratch(() => {
+            const inner = f.let(add(before, i32(n)));
+            const chosen = f.ifExpr(
+              'i32',
+              x,
+              () => inner,
+              () => i32(0),
+            );
+            f.set(sum, add(sum, chosen));
+          });
+        }
+        f.return(add(sum, before));
+      };
+      builder.function(
+        'test',
+        I32_TO_I32,
+        (f) => {
+          body(f);
+          sizes.push(f.local('i32').index);
+        },
+        { export: true },
+      );
+      const { test } = instantiate(builder);
+      // The sum of before + n for each scope, and before.
+      expect(test?.(6)).toBe(7 * scopes + (scopes * (scopes - 1)) / 2 + 7);
+      expect(test?.(0)).toBe(1);
+    }
+    expect(sizes[1]).toBe(sizes[0]);
+  });
+
+  test('a prologue comes before what was built first', () => {
+    const fn = compile(I32_TO_I32, (f) => {
+      const [x] = f.params as [Local];
+      const loaded = f.local('i32');
+      f.block((out) => {
+        f.brIf(out, x);
+        f.set(loaded, add(loaded, i32(100)));
+      });
+      f.return(loaded);
+      f.prologue(() => f.set(loaded, add(x, i32(7))));
+    });
+    expect([fn(0), fn(1)]).toEqual([107, 8]);
   });
 
   test('a set and the get that follows become a tee, but not across the start of a loop or another local', () => {

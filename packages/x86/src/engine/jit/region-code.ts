@@ -32,7 +32,7 @@ import { type StructuredBlock, structureRegion } from './region-structure.ts';
  * Fields of the word that says where and how a region is left on its cold ways: page offset of the next instruction; instructions to be given back to the budget;
  * which of the region's forms of flags is in the locals (0: none); what decides on the exit code.
  */
-const Site = { RETURNED_SHIFT: 12, FLAGS_SHIFT: 18, ALONE: 1 << 30, MIDWAY: 1 << 29 } as const;
+const Site = { OFFSET_MASK: 0x1fff, RETURNED_SHIFT: 13, FLAGS_SHIFT: 19, LEAVE: 1 << 28, MIDWAY: 1 << 29, ALONE: 1 << 30 } as const;
 
 /** What a region's function links to. */
 export interface RegionLinks {
@@ -135,10 +135,11 @@ export class RegionCode {
     const site = this.#site;
     f.set(this.#budget, add(this.#budget, and(shrU(site, i32(Site.RETURNED_SHIFT)), i32(63))));
     this.#spill();
-    storeTo(f, cpu, State.rip, 8, this.#ip(and(site, i32(0xfff))));
+    storeTo(f, cpu, State.rip, 8, this.#ip(and(site, i32(Site.OFFSET_MASK))));
     const form = and(shrU(site, i32(Site.FLAGS_SHIFT)), i32(0xff));
     for (const [n, known] of this.#flagForms.entries()) f.if(eq(form, i32(n + 1)), () => flags.store(known));
     storeTo(f, cpu, State.exitRecord, 4, i32(0));
+    f.if(and(site, i32(Site.LEAVE)), () => f.return(i32(CodeExit.LEAVE_AT_RIP)));
     f.if(and(site, i32(Site.MIDWAY)), () => f.return(i32(CodeExit.MIDWAY)));
     f.if(and(site, i32(Site.ALONE)), () => f.return(i32(CodeExit.ALONE)));
     f.return(i32(CodeExit.REGION));
@@ -225,7 +226,6 @@ export class RegionCode {
     const go = (offset: number): void => (inside(offset) ? this.#goTo(this.#block(offset)) : this.#exitTo(offset));
     switch (transfer as Transfer) {
       case 'next':
-      case 'leave':
         go(block.end);
         return;
       case 'jump':
@@ -295,7 +295,9 @@ export class RegionCode {
       e.prepareOperands();
       (insn.form.row.semantics as NonNullable<Insn['form']['row']['semantics']>)(e);
       transfer = e.transfer;
-      if (transfer === 'next' || transfer === 'leave') emitUnitEffects(e);
+      if (transfer === 'next') emitUnitEffects(e);
+      // The run loop looks at events after this one.
+      if (e.endsBlock) this.#leave(this.#region.offset + insn.length, this.#remaining - 1, Site.LEAVE);
     });
     return transfer;
   }

@@ -11,7 +11,7 @@ import type { Mode } from '../../state/mode.ts';
 import type { KnownFlags, RegionFlags } from './region-flags.ts';
 
 /** How an instruction hands control on. */
-export type Transfer = 'next' | 'jump' | 'branch' | 'indirect' | 'leave';
+export type Transfer = 'next' | 'jump' | 'branch' | 'indirect';
 
 /** What the instructions of one region share. */
 export interface RegionContext {
@@ -55,6 +55,7 @@ const registerOf = ({ offset }: RegisterPlace): { index: number; high: boolean }
 export class RegionEmit extends EmitBase {
   readonly cpu: Value;
   transfer: Transfer = 'next';
+  endsBlock = false;
   readonly #region: RegionContext;
   /** Inside a string instruction the flags stand in the state. */
   #direct: FlagsInState | undefined;
@@ -173,7 +174,7 @@ export class RegionEmit extends EmitBase {
     this.transfer = 'indirect';
   }
   endBlock(): void {
-    this.transfer = 'leave';
+    this.endsBlock = true;
   }
 
   // Leaving
