@@ -51,6 +51,7 @@ export class Machine {
     this.#power = parts.power;
     this.#startedMs = performance.now();
     parts.signal?.addEventListener('abort', () => this.stop(), { once: true });
+    if (parts.signal?.aborted) this.stop();
     this.ended = this.#run(parts.timeoutMs);
   }
 
