@@ -12,6 +12,11 @@ export interface SiliconCase {
   readonly mode?: 64 | 32 | 16;
   /** Linear address of the code, inside the code window. Default `WINDOWS.code + 0x800`. In 16-bit mode the window starts at IP 0. */
   readonly rip?: number;
+  /**
+   * In 32-bit and 16-bit code: DS and ES are a segment that is the data window, SS one that is the stack window (with SP of 16 bits in 16-bit code), each with a limit of
+   * `WINDOW_BYTES` - 1. Default: flat segments.
+   */
+  readonly windowSegments?: boolean;
   /** RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 ... R15. Default zero, RSP in the middle of the stack's first page. */
   readonly regs?: ArrayLike<bigint>;
   /** CF, PF, AF, ZF, SF, DF, OF and AC are loaded; IF is 1 always. Default 2. */

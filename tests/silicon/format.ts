@@ -16,6 +16,7 @@ const MAX_CASE_BYTES = 60_000;
 const HAS_FXSAVE = 1;
 const HAS_YMM = 2;
 const ALLOW_HOST_DEPENDENT = 4;
+const WINDOW_SEGMENTS = 8;
 
 const DEFAULT_REGS: ArrayLike<bigint> = BigUint64Array.from({ length: 16 }, (_, i) => (i === 4 ? BigInt(WINDOWS.stack + 0x800) : 0n));
 
@@ -68,7 +69,13 @@ function encodeCase(c: SiliconCase, id: number, view: DataView, at: number): num
   view.setUint32(at, size, true);
   view.setUint32(at + 4, id, true);
   view.setUint8(at + 8, c.mode ?? 64);
-  view.setUint8(at + 9, (fxsave ? HAS_FXSAVE : 0) | (ymmHigh ? HAS_YMM : 0) | (c.allowHostDependent ? ALLOW_HOST_DEPENDENT : 0));
+  view.setUint8(
+    at + 9,
+    (fxsave ? HAS_FXSAVE : 0) |
+      (ymmHigh ? HAS_YMM : 0) |
+      (c.allowHostDependent ? ALLOW_HOST_DEPENDENT : 0) |
+      (c.windowSegments ? WINDOW_SEGMENTS : 0),
+  );
   view.setUint16(at + 10, code.length, true);
   view.setUint16(at + 12, memory.length, true);
   view.setUint32(at + 16, instructions === 'free' ? 0 : instructions, true);

@@ -24,7 +24,7 @@ export function siliconAvailable(): string | undefined {
 }
 
 /** The compiled harness; compiled again only when its sources have changed. */
-function binary(): string {
+export function binary(): string {
   const names = readdirSync(NATIVE).sort();
   const hash = createHash('sha256').update(GCC_FLAGS.join(' '));
   for (const name of names) hash.update(readFileSync(join(NATIVE, name)));

@@ -43,7 +43,9 @@ static void load_state(ucontext_t *context) {
 	for (int i = 0; i < 16; i++) gregs[gregs_of_gpr[i]] = c->mode == 64 || i >= 8 ? c->gpr[i] : (uint32_t)c->gpr[i];
 	gregs[REG_RIP] = c->mode == 16 ? c->rip - window_base[CODE] : c->rip;
 	gregs[REG_EFL] = (c->rflags & EFLAGS_OF_CASES) | (c->instructions ? IF_TF : IF_TF & ~TF);
-	gregs[REG_CSGSFS] = (c->mode == 64 ? CS_64 : c->mode == 32 ? CS_32 : CS_16) | (uint64_t)FLAT_DATA << 48;
+	const int in_windows = c->flags & WINDOW_SEGMENTS && c->mode != 64;
+	const uint64_t ss = !in_windows ? FLAT_DATA : c->mode == 32 ? STACK_WINDOW_32 : STACK_WINDOW_16;
+	gregs[REG_CSGSFS] = (c->mode == 64 ? CS_64 : c->mode == 32 ? CS_32 : CS_16) | ss << 48;
 	context->uc_flags |= 6; /* UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS: honour SS */
 
 	uint8_t *xsave = (uint8_t *)context->uc_mcontext.fpregs;
@@ -66,7 +68,7 @@ static void load_state(ucontext_t *context) {
 	}
 
 	const uint32_t fs_gs = c->mode == 64 ? 0 : FLAT_DATA;
-	asm volatile("mov %0,%%ds; mov %0,%%es" ::"r"(FLAT_DATA));
+	asm volatile("mov %0,%%ds; mov %0,%%es" ::"r"(in_windows ? DATA_WINDOW : FLAT_DATA));
 	asm volatile("mov %0,%%fs; mov %0,%%gs" ::"r"(fs_gs));
 	if (has_fsgsbase && c->mode == 64) asm volatile("wrfsbase %0; wrgsbase %1" ::"r"(c->fs_base), "r"(c->gs_base));
 }

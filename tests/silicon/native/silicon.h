@@ -26,7 +26,7 @@
 
 /* ---- The streams ---- */
 
-enum { HAS_FXSAVE = 1, HAS_YMM = 2, ALLOW_HOST_DEPENDENT = 4 };
+enum { HAS_FXSAVE = 1, HAS_YMM = 2, ALLOW_HOST_DEPENDENT = 4, WINDOW_SEGMENTS = 8 };
 enum status { OK, EXCEPTION, SYSTEM_CALL, CRASH, HANG, REFUSED, LIMIT };
 
 struct batch {
@@ -56,7 +56,7 @@ struct patch {
 };
 static inline uint32_t padded(uint32_t bytes) { return (bytes + 7) & ~7u; }
 
-enum { WINDOW_BYTES = 8192, WINDOWS = 3, CODE = 0, MAX_CODE = 256, FXSAVE_BYTES = 512, YMM_BYTES = 256, FXSAVE_DEFINED = 416 };
+enum { WINDOW_BYTES = 8192, WINDOWS = 3, CODE = 0, DATA = 1, STACK = 2, MAX_CODE = 256, FXSAVE_BYTES = 512, YMM_BYTES = 256, FXSAVE_DEFINED = 416 };
 static const uint64_t window_base[WINDOWS] = { 0x10000000, 0x20000000, 0x30000000 }; /* code, data, stack */
 
 enum {
@@ -82,6 +82,7 @@ extern uint32_t record_at[BATCH_CASES], batch_count;
 extern uint32_t ymm_offset; /* of the upper YMM halves in an XSAVE area; 0: no AVX */
 extern int has_fsgsbase;
 enum { CS_64 = 0x33, CS_32 = 0x23, CS_16 = 1 << 3 | 7, FLAT_DATA = 0x2b }; /* Linux's user segments, and entry 1 of the LDT */
+enum { DATA_WINDOW = 2 << 3 | 7, STACK_WINDOW_16 = 3 << 3 | 7, STACK_WINDOW_32 = 4 << 3 | 7 }; /* of cases with WINDOW_SEGMENTS: a window each */
 enum { EFLAGS_OF_CASES = 0x40cd5, IF_TF = 0x302, TF = 0x100 };              /* AC OF DF SF ZF AF PF CF; IF, TF and the bit that is always 1 */
 
 /* ---- memory.c: the windows ---- */

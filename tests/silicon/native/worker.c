@@ -86,6 +86,11 @@ asm(".globl signal_entry\n"
     "	jmp on_signal\n");
 void signal_entry(void);
 
+static void make_segment(int selector, int w, int contents, int is_32bit) {
+	struct user_desc segment = { .entry_number = selector >> 3, .base_addr = window_base[w], .limit = WINDOW_BYTES - 1, .contents = contents, .seg_32bit = is_32bit, .useable = 1 };
+	syscall(SYS_modify_ldt, 1, &segment, sizeof segment);
+}
+
 void work(void) {
 	const size_t stack_bytes = 1 << 18;
 	stack_t stack = { .ss_sp = mmap(0, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0), .ss_size = stack_bytes };
@@ -100,8 +105,11 @@ void work(void) {
 		const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE;
 		if (mmap(window(w), WINDOW_BYTES, protection, flags, -1, 0) == MAP_FAILED) leave(LEFT_UNABLE);
 	}
-	struct user_desc segment = { .entry_number = CS_16 >> 3, .base_addr = window_base[CODE], .limit = WINDOW_BYTES - 1, .contents = MODIFY_LDT_CONTENTS_CODE, .useable = 1 };
-	syscall(SYS_modify_ldt, 1, &segment, sizeof segment); /* where the kernel has none, 16-bit cases crash and say so */
+	/* Where the kernel has no LDT, cases that need it crash and say so. */
+	make_segment(CS_16, CODE, MODIFY_LDT_CONTENTS_CODE, 0);
+	make_segment(DATA_WINDOW, DATA, MODIFY_LDT_CONTENTS_DATA, 1);
+	make_segment(STACK_WINDOW_16, STACK, MODIFY_LDT_CONTENTS_DATA, 0);
+	make_segment(STACK_WINDOW_32, STACK, MODIFY_LDT_CONTENTS_DATA, 1);
 
 	/* The second line of defence: a system call of the 32-bit kind, or from the low 4 GiB, where only the windows are, becomes SIGSYS. */
 	struct sock_filter filter[] = {
