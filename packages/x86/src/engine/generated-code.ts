@@ -25,13 +25,14 @@ export class GeneratedCode {
   readonly memory: MachineMemory;
   /** Handlers by index; 0 stays empty. */
   readonly table: WebAssembly.Table = new WebAssembly.Table({ element: 'anyfunc', initial: 1024 });
-  readonly #slow: SlowPathFunctions;
+  /** The slow paths as WebAssembly functions, so that the modules that import them need no wrappers. */
+  readonly #slow: Record<string, WebAssembly.ImportValue>;
   readonly #compiled = new Map<Subroutine, WebAssembly.ExportValue>();
   #slots = 1;
 
   constructor(memory: MachineMemory, slow: SlowPathFunctions) {
     this.memory = memory;
-    this.#slow = slow;
+    this.#slow = wrapSlowPaths(slow);
   }
 
   /** Indices of `count` elements of the table that nothing else uses. */
@@ -133,8 +134,25 @@ export class GeneratedCode {
   #instantiate(module: ModuleBuilder, subroutines: ReadonlySet<Subroutine>): WebAssembly.Instance {
     const imports: Record<string, WebAssembly.ImportValue> = {};
     for (const subroutine of subroutines) imports[subroutine.name] = this.subroutine(subroutine);
-    const slow = this.#slow as unknown as Record<string, WebAssembly.ImportValue>;
     const compiled = new WebAssembly.Module(module.toBytes());
-    return new WebAssembly.Instance(compiled, { env: { memory: this.memory.memory, table: this.table }, slow, subroutine: imports });
+    return new WebAssembly.Instance(compiled, {
+      env: { memory: this.memory.memory, table: this.table },
+      slow: this.#slow,
+      subroutine: imports,
+    });
   }
+}
+
+/** A module that does nothing but hand the slow paths on. */
+function wrapSlowPaths(slow: SlowPathFunctions): Record<string, WebAssembly.ImportValue> {
+  const module = new ModuleBuilder();
+  const names = ['load', 'store', 'claim', 'probe'] as const;
+  const refs = names.map((name) => module.importFunction('slow', name, ACCESS_TYPE));
+  const raise = module.importFunction('slow', 'raise', RAISE_TYPE);
+  names.forEach((name, n) => {
+    module.function(name, ACCESS_TYPE, (f) => f.return(f.call(refs[n] as FunctionRef, ...f.params)), { export: true });
+  });
+  module.function('raise', RAISE_TYPE, (f) => f.callVoid(raise, ...f.params), { export: true });
+  const imports = { slow: slow as unknown as Record<string, WebAssembly.ImportValue> };
+  return new WebAssembly.Instance(new WebAssembly.Module(module.toBytes()), imports).exports as Record<string, WebAssembly.ImportValue>;
 }

@@ -93,28 +93,17 @@ export class TlbSet {
   }
   #clearTags(keepGlobal: boolean): void {
     const tags = this.#tags;
-    for (let n = tags.count; --n >= 0; ) {
-      const index = tags.at(n);
-      if (!keepGlobal || !tags.isGlobal(index)) this.#i32[this.#word(index)] = NONE;
-    }
-    tags.forget(keepGlobal);
+    for (let index = 0; (index = keepGlobal ? tags.takeLocal() : tags.take()) >= 0; ) this.#i32[this.#word(index)] = NONE;
   }
   #clearFetches(keepGlobal: boolean): void {
     const fetches = this.#fetches;
-    for (let n = fetches.count; --n >= 0; ) {
-      const index = fetches.at(n);
-      if (!keepGlobal || !fetches.isGlobal(index)) this.#fetchLow[index] = NONE;
-    }
-    fetches.forget(keepGlobal);
+    for (let index = 0; (index = keepGlobal ? fetches.takeLocal() : fetches.take()) >= 0; ) this.#fetchLow[index] = NONE;
   }
   #clearJumps(keepGlobal: boolean): void {
     const jumps = this.#jumps;
     const first = this.jumpCache >>> 2;
-    for (let n = jumps.count; --n >= 0; ) {
-      const index = jumps.at(n);
-      if (!keepGlobal || !jumps.isGlobal(index)) this.#i32[first + index * (JUMP_ENTRY_BYTES / 4) + 1] = NO_RIP_HIGH;
-    }
-    jumps.forget(keepGlobal);
+    for (let index = 0; (index = keepGlobal ? jumps.takeLocal() : jumps.take()) >= 0; )
+      this.#i32[first + index * (JUMP_ENTRY_BYTES / 4) + 1] = NO_RIP_HIGH;
   }
 
   /** Forgets one page (or, cheaply, more). */

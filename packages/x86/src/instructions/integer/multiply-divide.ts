@@ -2,9 +2,11 @@ import {
   add,
   and,
   divU,
+  eq,
   eqz,
   extendU,
   gtU,
+  i32,
   i64,
   ltS,
   mul,
@@ -68,7 +70,13 @@ function multiplyTruncated(e: Emit, a: typeof e.dst, b: typeof e.dst): void {
     const x = a.read();
     const y = b.read();
     const low = e.let(mul(x, y));
-    const overflow = e.let(ne(e.call(multiplyHighSigned, x, y), shrS(low, i64(63))));
+    // What fits in 32 bits has a product that fits in 64.
+    const isSmall = and(eq(signExtend(x, 32), x), eq(signExtend(y, 32), y));
+    const overflow = e.ifValue(
+      isSmall,
+      () => i32(0),
+      () => ne(e.call(multiplyHighSigned, x, y), shrS(low, i64(63))),
+    );
     e.dst.write(low);
     e.flags.result(8, low, { cf: overflow, of: overflow });
     return;
