@@ -67,14 +67,19 @@ function fillRegisters(cpu: TestCpu, seed: number): void {
 function runPrograms(
   seeds: number,
   pieces: number,
-  options: TestCpuOptions & { patches?: boolean; setUp?: (cpu: TestCpu) => void },
+  options: TestCpuOptions & { patches?: boolean; simd?: boolean; setUp?: (cpu: TestCpu) => void },
 ): number {
   let inRegions = 0;
   let all = 0;
   for (let seed = 1; seed <= seeds; seed++) {
     const random = new Random(seed * 77);
     const bits = (options.bits ?? 64) as 32 | 64;
-    const program = randomProgram(seed, { bits, patches: options.patches === true, padding: seed % 3 === 0 ? 1500 : 0 });
+    const program = randomProgram(seed, {
+      bits,
+      patches: options.patches === true,
+      simd: options.simd === true,
+      padding: seed % 3 === 0 ? 1500 : 0,
+    });
     const pair = new Pair(options, (cpu) => {
       options.setUp?.(cpu);
       fillRegisters(cpu, seed);
@@ -96,13 +101,16 @@ function runPrograms(
 
 describe('the JIT in lockstep with the interpreter, compared wherever a region is left', () => {
   test('random 64-bit programs: loops, branches, memory, calls, faults in the middle, budgets cut anywhere', () => {
-    expect(runPrograms(24, 24, { bits: 64 })).toBeGreaterThan(0.8);
+    expect(runPrograms(12, 24, { bits: 64 })).toBeGreaterThan(0.8);
   });
   test('random 32-bit programs', () => {
-    expect(runPrograms(12, 24, { bits: 32 })).toBeGreaterThan(0.8);
+    expect(runPrograms(6, 24, { bits: 32 })).toBeGreaterThan(0.8);
+  });
+  test('random programs with SSE and x87 instructions among the others', () => {
+    expect(runPrograms(8, 24, { bits: 64, simd: true })).toBeGreaterThan(0.8);
   });
   test('programs that change their own code', () => {
-    runPrograms(14, 24, { bits: 64, patches: true });
+    runPrograms(7, 24, { bits: 64, patches: true });
   });
   test('page faults in the middle of blocks leave no trace', () => {
     const setUp = (cpu: TestCpu): void => {
@@ -114,6 +122,6 @@ describe('the JIT in lockstep with the interpreter, compared wherever a region i
         cpu.physical.write64(PML4 + 0x3000 + page * 8, BigInt(page * 4096 + (page === (DATA >> 12) + 1 ? 1 : 3)));
     };
     const paging = new PagingControls({ kind: '4-level', root: PML4, wp: true, nxe: true });
-    runPrograms(14, 24, { bits: 64, paging, setUp });
+    runPrograms(7, 24, { bits: 64, paging, setUp });
   });
 });

@@ -1,5 +1,5 @@
 /**
- * Random integer programs for lockstep tests: functions of a few basic blocks that branch to one another at will, main in an endless loop. Registers: RBP points into the
+ * Random programs for lockstep tests, of integer instructions or of all kinds: functions of a few basic blocks that branch to one another at will, main in an endless loop. Registers: RBP points into the
  * data, R15 at the code, RSP at the stack; nothing writes these three but the stack instructions themselves, in pairs. All others are free.
  */
 export interface RandomProgram {
@@ -36,10 +36,12 @@ class ProgramWriter {
   readonly patchable: number[] = [];
   readonly #random: Random;
   readonly #wide: boolean;
+  readonly #simd: boolean;
   readonly #labels = new Map<string, number>();
   readonly #fixups: { at: number; label: string }[] = [];
 
-  constructor(random: Random, bits: 32 | 64) {
+  constructor(random: Random, bits: 32 | 64, simd: boolean) {
+    this.#simd = simd;
     this.#random = random;
     this.#wide = bits === 64;
   }
@@ -104,7 +106,7 @@ class ProgramWriter {
     const memory = random.below(3) === 0;
     const reg = this.#register();
     // AH, CH, DH, BH are registers 4 to 7 of one byte, without REX.
-    switch (random.below(24)) {
+    switch (random.below(this.#simd ? 30 : 24)) {
       case 0:
       case 1:
       case 2:
@@ -172,10 +174,65 @@ class ProgramWriter {
       case 22:
         this.#stackPair();
         return;
+      case 24:
+      case 25:
+      case 26:
+      case 27:
+        this.#vector();
+        return;
+      case 28:
+      case 29:
+        this.#x87();
+        return;
       default:
         this.#mask(reg);
         if (random.below(4) === 0) this.#string();
     }
+  }
+  /** An SSE instruction on registers, a transfer from or to memory, or one between XMM and general registers. */
+  #vector(): void {
+    const random = this.#random;
+    const modrm = 0xc0 | random.below(64);
+    const memory = [0x85 | (random.below(8) << 3), random.below(256), random.below(8), 0, 0];
+    const general = 0xc0 | (random.below(8) << 3) | random.pick([0, 1, 2, 3, 6, 7]);
+    switch (random.below(6)) {
+      case 0: // PADDD, PXOR, PCMPEQB, PUNPCKLBW, PMULLW, PSADBW
+        this.bytes.push(0x66, 0x0f, random.pick([0xfe, 0xef, 0x74, 0x60, 0xd5, 0xf6]), modrm);
+        return;
+      case 1: // ADD, MUL, SUB, DIV, MIN, MAX, SQRT of packed or scalar floats
+        this.bytes.push(...random.pick([[], [0x66], [0xf3], [0xf2]]), 0x0f, random.pick([0x58, 0x59, 0x5c, 0x5e, 0x5d, 0x5f, 0x51]), modrm);
+        return;
+      case 2: // MOVUPS, both ways
+        this.bytes.push(0x0f, random.pick([0x10, 0x11]), ...memory);
+        return;
+      case 3: // MOVD, both ways
+        this.bytes.push(0x66, 0x0f, random.pick([0x6e, 0x7e]), general);
+        return;
+      case 4: // CVTSI2SD; UCOMISD, which sets the flags
+        this.bytes.push(
+          ...random.pick([
+            [0xf2, 0x0f, 0x2a, general],
+            [0x66, 0x0f, 0x2e, modrm],
+          ]),
+        );
+        return;
+      default: // SHUFPS
+        this.bytes.push(0x0f, 0xc6, modrm, random.below(256));
+    }
+  }
+  /** FLD1, FLDPI, FLDZ; FADD, FMUL, FSUB ST0,STi; FXCH; FSTP and FLD m64; FSTSW AX. */
+  #x87(): void {
+    const random = this.#random;
+    const memory = [random.below(256), random.below(8), 0, 0];
+    this.bytes.push(
+      ...random.pick([
+        [0xd9, random.pick([0xe8, 0xeb, 0xee, 0xc8, 0xc9])],
+        [0xd8, 0xc0 + random.below(32)],
+        [0xdd, 0x9d, ...memory],
+        [0xdd, 0x85, ...memory],
+        [0xdf, 0xe0],
+      ]),
+    );
   }
   #stackPair(): void {
     const random = this.#random;
@@ -218,10 +275,13 @@ class ProgramWriter {
 }
 
 /** Writes a program: function 0 is main. */
-export function randomProgram(seed: number, options: { bits?: 32 | 64; patches?: boolean; padding?: number } = {}): RandomProgram {
+export function randomProgram(
+  seed: number,
+  options: { bits?: 32 | 64; patches?: boolean; padding?: number; simd?: boolean } = {},
+): RandomProgram {
   const random = new Random(seed);
   const { bits = 64 } = options;
-  const writer = new ProgramWriter(random, bits);
+  const writer = new ProgramWriter(random, bits, options.simd === true);
   const functions = 1 + random.below(4);
   for (let f = 0; f < functions; f++) {
     const blocks = 2 + random.below(6);
