@@ -114,6 +114,14 @@ test('a displacement alone, for another register than the accumulator', () => {
   expect(load('[0x12345]', 16, 'cx')).toBe('67 8b 0d 45 23 01 00');
 });
 
+test('a16 and a32 say the address size where no register does', () => {
+  expect(assembled('a32 mov ecx, [0xff4a00bc]')).toBe('67 8b 0c 25 bc 00 4a ff');
+  expect(assembled('a16 mov ecx, [0x1234]', { bits: 32 })).toBe('67 8b 0e 34 12');
+  expect(assembled('a32 mov cx, [0x1234]', { bits: 16 })).toBe('67 8b 0d 34 12 00 00');
+  expect(assembled('a32 mov al, [0x1234]')).toBe('67 a0 34 12 00 00');
+  expect(assembled('a32 mov eax, [ebx]')).toBe('67 8b 03');
+});
+
 test('memory offsets in 16- and 32-bit code', () => {
   expect(assembled('mov al, [0x1234]', { bits: 16 })).toBe('a0 34 12');
   expect(assembled('mov eax, es:[0x1234]', { bits: 32 })).toBe('26 a1 34 12 00 00');

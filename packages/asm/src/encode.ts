@@ -248,7 +248,7 @@ export function encodeForm(
   }
   // 90 is NOP, which in 64-bit code is not what XCHG EAX, EAX does (SDM Vol. 2D, "XCHG").
   if (form.map === 0 && form.opcode === 0x90 && form.opcodeCount === 8 && parts.opcodeRegister === 0) return undefined;
-  const address = addressing(parts, bits);
+  const address = addressing(parts, bits, context.prefixes.includes(0x67));
   if (address === undefined) return undefined;
 
   const prefixes = [...context.prefixes, ...address.prefixes];
@@ -336,17 +336,20 @@ interface Addressing {
 
 const SEGMENT_OVERRIDES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65];
 
-function addressing(parts: Parts, bits: 16 | 32 | 64): Addressing | undefined {
+/** `overridden`: the author has written the address-size prefix. */
+function addressing(parts: Parts, bits: 16 | 32 | 64, overridden: boolean): Addressing | undefined {
   const { memory } = parts;
   if (memory === undefined) return { prefixes: [], rex: 0, addressBytes: bits / 8, modrm: () => [] };
   const prefixes = memory.segment >= 0 ? [SEGMENT_OVERRIDES[memory.segment] as number] : [];
   const width = memory.base?.bytes ?? memory.index?.bytes ?? 0;
   const plain = bits / 8;
-  let addressBytes = width === 0 || memory.base?.kind === 'ip' ? plain : width;
+  const unsaid = overridden ? (bits === 32 ? 2 : 4) : plain;
+  let addressBytes = width === 0 || memory.base?.kind === 'ip' ? unsaid : width;
   if (width === 0 && bits === 16 && !inField(memory.displacement, 16)) addressBytes = 4;
   if (memory.base !== undefined && memory.index !== undefined && memory.base.bytes !== memory.index.bytes) return undefined;
   if (![2, 4, 8].includes(addressBytes) || (bits === 64 ? addressBytes === 2 : addressBytes === 8)) return undefined;
-  if (addressBytes !== plain) prefixes.push(0x67);
+  if (overridden && addressBytes === plain) return undefined;
+  if (addressBytes !== plain && !overridden) prefixes.push(0x67);
   if (addressBytes === 2) {
     const modrm16 = modrmSixteen(memory);
     return modrm16 === undefined ? undefined : { prefixes, rex: 0, addressBytes, modrm: modrm16 };

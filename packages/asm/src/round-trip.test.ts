@@ -34,7 +34,7 @@ function meaning(insn: Insn): unknown {
             : insn.base < 0 && insn.index < 0 && insn.addressBytes === 2
               ? insn.displacement & 0xffff
               : insn.displacement,
-          insn.base < 0 && insn.index < 0 ? 0 : insn.addressBytes,
+          insn.addressBytes,
           insn.segmentOverride,
         ]
       : [],

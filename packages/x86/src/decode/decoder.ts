@@ -180,6 +180,8 @@ function fits(form: InstructionForm, prefixes: Prefixes, isVex: boolean, modrm: 
     const { vex } = form;
     if (vex === undefined || vex.prefix !== prefixes.vexPrefix) return false;
     if (vex.length !== 'any' && vex.length !== prefixes.vexLength * 8) return false;
+    // VEX.vvvv that names no operand must be 1111B (SDM Vol. 2A, 2.3.5.6).
+    if (prefixes.vvvv !== 0 && !form.operands.some(({ method }) => method === 'H' || method === 'B')) return false;
     if (vex.w !== 'any' && vex.w !== ((prefixes.rex >> 3) & 1)) return false;
   } else if (form.mandatoryPrefix !== undefined) {
     const effective = prefixes.rep !== 0 ? prefixes.rep : prefixes.operandSize ? 0x66 : 'none';

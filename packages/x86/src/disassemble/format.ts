@@ -32,7 +32,7 @@ const combine = (low: number, high: number): bigint => (BigInt(high >>> 0) << 32
 function sizePrefix(insn: Insn): string {
   const { operands, byAddress, mnemonic } = insn.form;
   const hasMemory = operands.some(({ method }) => method === 'O' || ('EMRWUQN'.includes(method) && !insn.isRegisterForm));
-  const isTold = hasMemory && !insn.ripRelative; // by the width of base and index
+  const isTold = hasMemory && (insn.base >= 0 || insn.index >= 0); // by the width of base or index
   const address = insn.addressBytes * 8 !== insn.codeBits && !isTold && !byAddress ? `a${insn.addressBytes * 8} ` : '';
   const plain = insn.codeBits === 64 ? (insn.form.size64 === 'normal' ? 4 : 8) : insn.codeBits / 8;
   const isSaid =

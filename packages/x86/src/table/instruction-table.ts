@@ -24,8 +24,9 @@ export class InstructionTable {
   }
 }
 
-/** Register-only, memory-only, or either, by a form's operands. */
+/** Register-only, memory-only, or either, by a form's operands. MOV to and from control and debug registers ignores mod (SDM Vol. 2B, "MOV"). */
 export function modrmKind(form: InstructionForm): 'register' | 'memory' | 'either' {
+  if (form.operands.some(({ method }) => method === 'C' || method === 'D')) return 'either';
   for (const operand of form.operands) {
     if (operand.method === 'M') return 'memory';
     if (operand.memorySize === '' && (operand.method === 'R' || operand.method === 'U' || operand.method === 'N')) return 'register';
