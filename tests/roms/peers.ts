@@ -73,7 +73,7 @@ romimage: file="${file}"
 vgaromimage: file="${VGA_BIOS}"
 boot: disk
 ata0: enabled=0
-cpu: model=corei7_skylake_x, ips=50000000, reset_on_triple_fault=0
+cpu: model=corei7_skylake_x, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 clock: sync=none, time0=0
 port_e9_hack: enabled=1
 log: ${log}

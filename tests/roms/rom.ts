@@ -41,6 +41,8 @@ export interface Rom {
   /** Assembly source; it ends by `finish`, which is added, or by shutting the processor down. */
   readonly source: string;
   readonly departures?: readonly Departure[];
+  /** A peer that lacks the feature altogether, so that it cannot run this ROM. */
+  readonly without?: { readonly peer: Departure['peer']; readonly why: string };
 }
 
 const ROM_BYTES = 0x10000;

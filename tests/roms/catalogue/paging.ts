@@ -18,6 +18,8 @@ const setBits = (register: string, control: string, bits: number): string =>
   `mov ${register}, ${control}\nor ${register}, ${bits}\nmov ${control}, ${register}`;
 const clearBits = (register: string, control: string, bits: number): string =>
   `mov ${register}, ${control}\nand ${register}, ${~bits}\nmov ${control}, ${register}`;
+const RESERVED_WITHOUT_P = 'leaves P clear in the error code where a reserved bit is set; SDM Vol. 3A 4.7.';
+const READ_FIRST = 'reports the read of a read-modify-write; SDM Vol. 3A 4.7: W/R is set where the access needs to write.';
 const CR0_WP = 0x10000;
 
 export const pagingRoms: readonly Rom[] = [
@@ -46,6 +48,7 @@ export const pagingRoms: readonly Rom[] = [
       ${user32(`${name}, ring 3 fetch`, `mov ebx, ${PAGE + 0x10}\njmp ebx`)}`,
       )
       .join('\n'),
+    departures: departs('qemu', ['not present', 'supervisor read-only', 'supervisor'].map((name) => `${name}, ring 3 read-modify-write`), READ_FIRST),
   },
   {
     name: 'paging-wp',
@@ -115,6 +118,7 @@ export const pagingRoms: readonly Rom[] = [
       mov eax, cr3
       mov cr3, eax
       ${attempt32('without PSE the bit is ignored', 'mov eax, [0x400000]')}`,
+    departures: departs('qemu', ['bit 21 is reserved'], RESERVED_WITHOUT_P),
   },
   {
     name: 'paging-tlb',
@@ -179,6 +183,7 @@ export const pagingRoms: readonly Rom[] = [
       ${pteWide(paeTable, 0x101000 | PWU, 0x80000000)}
       ${wrmsr(Msr.efer, 0)}
       ${attempt32('without NXE bit 63 is reserved', `mov eax, [${PAGE}]`)}`,
+    departures: departs('qemu', ['reserved bit 51', 'bit 62 is reserved', 'bit 13 is reserved', 'without NXE bit 63 is reserved'], RESERVED_WITHOUT_P),
   },
   {
     name: 'paging-pae-pdpte',
@@ -240,6 +245,7 @@ export const pagingRoms: readonly Rom[] = [
       ${attempt64('NX of an upper level', 'mov rbx, 0x28000004000\njmp rbx')}
       mov dword [${pml4 + 8 * 6}], ${pdpt | PWU}
       ${attempt64('another PML4 entry reaches the same page', 'mov dword [0x600], 0x1234\nmov rbx, 0x30000000600\nmov eax, [rbx]')}`,
+    departures: departs('qemu', ['reserved bit 51', 'reserved bit 51, ring 3 write', '2 MiB page with bit 13', '1 GiB page with bit 13', 'PS in a PML4 entry'], RESERVED_WITHOUT_P),
   },
   {
     name: 'smep-smap',
@@ -254,7 +260,6 @@ export const pagingRoms: readonly Rom[] = [
       add edi, 8
       cmp edi, ${longTable + 8 * 0x100}
       jb next
-      mov dword [${longTable + 8 * 14}], ${0xe000 | PWU}
       mov dword [${longTable + 8 * 13}], ${0xd000 | PWU}
       mov rax, cr3
       mov cr3, rax
@@ -293,6 +298,10 @@ export const pagingRoms: readonly Rom[] = [
       ${pte32(PAGE | PWU, INDEX)}
       ${pte32(0x105000 | PWU, INDEX + 1)}
       ${attempt32('pages that do not lie together', `mov dword [${PAGE + 0xffe}], 0x12345678\nmov ax, [${PAGE + 0xffe}]\nmov bx, [${PAGE + 0x1000}]\nmov ecx, [${PAGE + 0xffe}]`)}`,
+    departures: [
+      ...departs('qemu', ['read-modify-write across'], READ_FIRST),
+      ...departs('qemu', ['PUSHAD across in ring 3'], 'stores the lowest register first; SDM Vol. 2B PUSHA: EAX is pushed first.'),
+    ],
   },
   {
     name: 'string-faults',
@@ -332,21 +341,6 @@ export const pagingRoms: readonly Rom[] = [
       ${attempt64('INVPCID non-canonical', 'mov qword [0x600], 1\nmov rax, 0x800000000000\nmov [0x608], rax\nxor eax, eax\ninvpcid rax, [0x600]')}
       ${user64('INVPCID in ring 3', 'invpcid rax, [0x600]')}
       ${attempt64('paging cannot end with PCIDE', 'mov rax, cr0\nbtr rax, 31\nmov cr0, rax')}`,
-    departures: departs(
-      'qemu',
-      [
-        'PCIDE needs a PCID of 0',
-        'set PCIDE',
-        'PCID 5',
-        'bit 63 is not kept',
-        'INVPCID of all',
-        'INVPCID type 4',
-        'INVPCID with reserved bits',
-        'INVPCID non-canonical',
-        'INVPCID in ring 3',
-        'paging cannot end with PCIDE',
-      ],
-      'TCG has no PCID and no INVPCID (and does not advertise them).',
-    ),
+    without: { peer: 'qemu', why: 'TCG has no PCID and no INVPCID, and does not advertise them.' },
   },
 ];

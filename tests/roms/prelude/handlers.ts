@@ -83,7 +83,7 @@ const decide = (bits: Bits, vectorAt: number, flagsAt: number, discard: number):
     ${say(bits, '\n ')}
     mov ${sp}, ${bp}
     ${pops}
-    ${bits === 16 ? 'add sp, 2\niret' : bits === 32 ? 'push dword [saved_ds]\npop ds\npush dword [saved_es]\npop es\nadd esp, 8\niretd' : 'add rsp, 16\niretq'}
+    ${bits === 16 ? 'add sp, 2\niret' : bits === 32 ? 'push dword [saved_ds]\npop ds\npush dword [cs:saved_es]\npop es\nadd esp, 8\niretd' : 'add rsp, 16\niretq'}
   .give_up:
     ${say(bits, '\n')}
     jmp resume${bits}
