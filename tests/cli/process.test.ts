@@ -109,7 +109,7 @@ describe.skipIf(spawnSync('script', ['--version']).status !== 0 || !existsSync('
   });
 
   test('after SIGTERM the terminal is as it was', async () => {
-    const command = `(${minusone} run --flat ${files.flat('loopForEver')} < /dev/tty & pid=$!; sleep 2; kill $pid; wait $pid)`;
+    const command = `(${minusone} run --flat ${files.flat('loopForEver')} < /dev/tty & pid=$!; sleep 6; kill $pid; wait $pid)`;
     const { output, before, after } = await onTerminal(command, '');
     expect(output).toMatch('Ctrl-A x leaves');
     expect(output).toMatch('status 143');
