@@ -149,13 +149,14 @@ export class CpuEngine implements Engine, CodeUser {
     this.#setField(State.repeatLimit, REPEAT_LIMIT);
     this.#link = 0;
     for (;;) {
+      const budget = this.#budget;
+      // Before the next instruction is fetched: that may fault, and what is due now comes first.
+      if (budget <= 0) return Exit.BUDGET;
       const record = this.#aloneNext ? ALONE : this.#findBlock();
       this.#aloneNext = false;
       if (record === FAULTED) return Exit.FAULT;
-      const budget = this.#budget;
       const count = record === ALONE ? 1 : this.#count(record);
       if (budget < count || record === ALONE) {
-        if (budget <= 0) return Exit.BUDGET;
         const exit = this.#takeLeave(this.#runAlone());
         this.#setField(State.repeatLimit, REPEAT_LIMIT);
         this.#link = 0;

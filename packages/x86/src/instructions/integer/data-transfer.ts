@@ -30,7 +30,9 @@ function enter(e: Emit): void {
   const frame = wrapped(add(stackPointer, number(-bytes)));
   const values = [e.gpr(Gpr.RBP, bytes).read()];
   for (let n = 1; n < level; n++) values.push(e.load(Segment.SS, wrapped(add(framePointer, number(-bytes * n))), bytes));
-  if (level > 0) values.push(sized(bytes, frame));
+  // With 16-bit stack addresses the frame pointer still gets what ESP has above SP.
+  const pointer = e.stackBytes === 2 && bytes === 4 ? e.let(or(and(e.gpr(Gpr.RSP, 4).read(), i32(-0x1_0000)), frame)) : sized(bytes, frame);
+  if (level > 0) values.push(pointer);
   const slots = values.map((_, n) => wrapped(add(stackPointer, number(-bytes * (n + 1)))));
   const room = e.dst.read();
   const top = wrapped(sub(slots[slots.length - 1] as Value, e.stackBytes === 8 ? extendU(room) : room));
@@ -40,7 +42,7 @@ function enter(e: Emit): void {
   slots.forEach((slot, n) => {
     e.store(Segment.SS, slot, values[n] as Value, bytes);
   });
-  e.gpr(Gpr.RBP, bytes).write(sized(bytes, frame));
+  e.gpr(Gpr.RBP, bytes).write(pointer);
   e.gpr(Gpr.RSP, e.stackBytes).write(top);
 }
 
