@@ -6,7 +6,7 @@ import { Registers } from '../../state/registers.ts';
 
 /** Fields that are not the guest's: how the engine works, and the lazy form of the arithmetic flags, which are compared by value. */
 const OF_THE_ENGINE = new Set(
-  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd scratch'.split(
+  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd ticksSeen scratch'.split(
     ' ',
   ),
 );
