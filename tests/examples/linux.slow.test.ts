@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { fetchedGuests } from '../guests/fetched.ts';
 import { runExample } from './run-example.ts';
 
-test('linux boots, answers, and powers off', { timeout: 300_000 }, async ({ skip }) => {
+test('linux boots, answers, and powers off', { timeout: 900_000 }, async ({ skip }) => {
   const guests = await fetchedGuests();
   if (typeof guests === 'string') return skip(guests);
   const output = await runExample('linux', guests.kernel, guests.initrd);

@@ -79,11 +79,11 @@ test('a guest that has just begun to listen gets nothing until it has been idle 
   const machine = feederWith('ls');
   machine.enable();
   machine.feeder.wake();
-  machine.pass(10_000_000, { idles: true });
+  machine.pass(60_000_000, { idles: true });
   machine.pass(1_000_000);
-  machine.pass(15_000_000, { idles: true });
+  machine.pass(90_000_000, { idles: true });
   expect(machine.received).toBe('');
-  machine.pass(10_000_000, { idles: true });
+  machine.pass(20_000_000, { idles: true });
   expect(machine.received).toBe('ls');
 });
 
@@ -113,9 +113,9 @@ test('after a line the next one waits until the guest has been idle for a while'
   const machine = feederWith('one\ntwo\n');
   machine.enable();
   machine.feeder.wake();
-  machine.pass(30_000_000, { idles: true });
+  machine.pass(110_000_000, { idles: true });
   expect(machine.received).toBe('one\n');
-  machine.pass(30_000_000, { idles: true });
+  machine.pass(110_000_000, { idles: true });
   expect(machine.received).toBe('one\ntwo\n');
 });
 
@@ -123,7 +123,7 @@ test('a guest that is never idle gets its next line after a second', () => {
   const machine = feederWith('one\rtwo');
   machine.enable();
   machine.feeder.wake();
-  machine.pass(30_000_000, { idles: true });
+  machine.pass(110_000_000, { idles: true });
   machine.pass(0.9 * SECOND_NS);
   expect(machine.received).toBe('one\r');
   machine.pass(0.2 * SECOND_NS);

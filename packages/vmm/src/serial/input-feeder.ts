@@ -3,8 +3,8 @@ import type { Uart16550A } from '@minusone/devices';
 
 /** Time between two bytes on the line: 115,200 baud, ten bits a byte. */
 const BYTE_NS = 86_806;
-/** A guest that is idle again and again for so long has answered a line: shorter pauses come in the middle of work. */
-const IDLE_NS = 20_000_000;
+/** A guest that is idle again and again for so long has answered a line. Shorter pauses come in the middle of work: Linux lets a terminal drain for 20 ms. */
+const IDLE_NS = 100_000_000;
 /** How long a guest may take to answer a line without being idle before the next one comes anyway. */
 const PATIENCE_NS = 1_000_000_000;
 const LINE_FEED = 10;
