@@ -163,10 +163,7 @@ test('an NMI blocks further NMIs until IRET (SDM Vol. 3A, 6.7.1)', () => {
 
 test('an instruction breakpoint is a fault before the instruction; its handler sets RF to let it pass (SDM Vol. 3B, 17.3.1.1)', () => {
   // or dword [esp + 8], 10000h; iretd
-  const m = new TestMachine()
-    .protected()
-    .code([0x90, 0x90, 0xf4])
-    .bytes(0x6010, [0x81, 0x4c, 0x24, 0x08, 0, 0, 1, 0, 0xcf]);
+  const m = new TestMachine().protected().code([0x90, 0x90, 0xf4]).bytes(0x6010, [0x81, 0x4c, 0x24, 0x08, 0, 0, 1, 0, 0xcf]);
   m.cpu.debug.write(0, BigInt(CODE + 1));
   m.cpu.debug.write(7, 1n);
   m.cpu.run(2);

@@ -275,10 +275,16 @@ export class Cpu implements EngineHost {
    * @param budget 1 to 2^31 - 1
    */
   run(budget: number): RunResult {
-    const { registers } = this;
     this.#stopRequested = false;
     this.#stopAt = this.instructions + budget;
     this.#setBudget();
+    const result = this.#runUntilStop();
+    if (this.timeStamp.ticksPerInstruction !== 0) this.timeStamp.seen(this.#field64(State.ticksSeen));
+    return result;
+  }
+
+  #runUntilStop(): RunResult {
+    const { registers } = this;
     for (;;) {
       if (this.#stopRequested) return 'stopped';
       const executed = this.instructions;
@@ -300,9 +306,16 @@ export class Cpu implements EngineHost {
     registers.set32(State.budget, budget);
     registers.set32(State.ticksPerInstruction, ticksPerInstruction);
     if (ticksPerInstruction === 0) return;
-    const ticks = timeStamp.ticks() + budget * ticksPerInstruction;
-    registers.set32(State.ticksAtEnd, ticks);
-    registers.set32(State.ticksAtEnd + 4, Math.floor(ticks / 2 ** 32));
+    this.#setField64(State.ticksAtEnd, timeStamp.ownTicks() + budget * ticksPerInstruction);
+    this.#setField64(State.ticksSeen, timeStamp.ticks());
+  }
+  /** Fields of 64 bits whose values are below 2^53. */
+  #field64(offset: number): number {
+    return this.registers.get32(offset + 4) * 2 ** 32 + (this.registers.get32(offset) >>> 0);
+  }
+  #setField64(offset: number, value: number): void {
+    this.registers.set32(offset, value);
+    this.registers.set32(offset + 4, Math.floor(value / 2 ** 32));
   }
 
   #step(): Exit {

@@ -87,8 +87,7 @@ export class Processors {
       () => this.#sourceNs(),
       (deadlineNs) => this.#shorten(deadlineNs),
     );
-    // Several processors run one after the other: the clock stands still for those that are behind.
-    const timeStamp = timeStampOf(this.clock, model.tscHz, this.#isVirtual && cpus === 1 ? this.#nsPerInstruction : 0);
+    const timeStamp = timeStampOf(this.clock, model.tscHz, this.#isVirtual ? this.#nsPerInstruction : 0);
     this.#idle = new Array<number>(cpus).fill(0);
     this.cpus = Array.from({ length: cpus }, (_, index) => {
       const cpu = new Cpu({ memory, physical, ports, model, index, engine, timeStamp, extensions: options.extensions?.(index) ?? [] });

@@ -128,10 +128,11 @@ export const State = {
   /** Not 0: the interrupt request line is asserted. */
   interruptPending: field('interruptPending', 4) as number,
   /**
-   * The machine's time in ticks of the TSC when the budget will be used up, and how many an instruction takes. 0: only TypeScript can tell the time. RDTSC adds the CPU's own
-   * offset (IA32_TIME_STAMP_COUNTER, IA32_TSC_ADJUST).
+   * This CPU's time in ticks of the TSC when the budget will be used up, the latest that any CPU has been told, and how many ticks an instruction takes. 0: only TypeScript can
+   * tell the time. RDTSC adds the CPU's own offset (IA32_TIME_STAMP_COUNTER, IA32_TSC_ADJUST).
    */
   ticksAtEnd: field('ticksAtEnd', 8) as number,
+  ticksSeen: field('ticksSeen', 8) as number,
   tscOffset: field('tscOffset', 8) as number,
   ticksPerInstruction: field('ticksPerInstruction', 4) as number,
   /** IA32_TSC_AUX. */

@@ -23,6 +23,15 @@ export class MachineClock implements Clock {
     return this.#latestNs;
   }
 
+  /** What the source says, though it may have stepped back. */
+  sourceNs(): number {
+    return this.#source();
+  }
+  /** Somebody has been told this time: the clock does not step back behind it. */
+  seen(ns: number): void {
+    if (ns > this.#latestNs) this.#latestNs = ns;
+  }
+
   createTimer(expire: () => void): Timer {
     const timer = this.#queue.createTimer(expire);
     return {

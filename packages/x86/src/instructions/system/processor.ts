@@ -1,14 +1,13 @@
-import { add, and, eqz, extendU, i32, i64, mul, or, shrU, sub, wrap } from '@minusone/wasm';
+import { add, and, eqz, extendU, gtS, i32, i64, mul, or, select, shrU, sub, wrap } from '@minusone/wasm';
 import { Activity } from '../../cpu/activity.ts';
 import { isCanonical, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { cpuid } from '../../cpu/cpuid/leaves.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
-import { Msr } from '../../cpu/msr/msr-table.ts';
 import type { Insn } from '../../decode/insn.ts';
 import type { Emit } from '../../semantics/emit.ts';
-import { loadAt } from '../../semantics/state-access.ts';
+import { loadAt, storeTo } from '../../semantics/state-access.ts';
 import { Gpr, State } from '../../state/layout.ts';
 import { type InstructionRow, system, warmSystem } from '../../table/row.ts';
 import { offsetOf, readMemory64 } from './operand-access.ts';
@@ -78,7 +77,11 @@ function emitTimeStamp(e: Emit): void {
   e.exitToSystem(or(or(e.stateField(State.layered), disabled), eqz(perInstruction)));
   const { f, cpu } = e;
   const left = mul(extendU(e.budgetAfter), extendU(perInstruction));
-  const ticks = f.let(add(sub(loadAt(cpu, State.ticksAtEnd, 8), left), loadAt(cpu, State.tscOffset, 8)));
+  const own = f.let(sub(loadAt(cpu, State.ticksAtEnd, 8), left));
+  const seen = f.let(loadAt(cpu, State.ticksSeen, 8));
+  const now = f.let(select(gtS(own, seen), own, seen));
+  storeTo(f, cpu, State.ticksSeen, 8, now);
+  const ticks = f.let(add(now, loadAt(cpu, State.tscOffset, 8)));
   e.gpr(Gpr.RAX, 4).write(wrap(ticks));
   e.gpr(Gpr.RDX, 4).write(wrap(shrU(ticks, i64(32))));
 }
