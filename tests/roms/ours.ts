@@ -10,7 +10,7 @@ export async function runOnOurs(rom: Uint8Array, options: { readonly jit: boolea
   const machine = await boot({
     bios: rom,
     memory: '64M',
-    jit: options.jit,
+    jit: options.jit ? { threshold: 1 } : false,
     timeoutMs: LIMIT_MS,
     onDebug: (byte) => {
       output += String.fromCharCode(byte);
