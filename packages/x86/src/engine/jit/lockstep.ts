@@ -4,9 +4,12 @@ import { readArithmeticFlags } from '../../state/arithmetic-flags.ts';
 import { State, stateFields } from '../../state/layout.ts';
 import { Registers } from '../../state/registers.ts';
 
-/** Fields that are not the guest's: how the engine works, and the lazy form of the arithmetic flags, which are compared by value. */
+/**
+ * Fields that are not the guest's: how the engine works, and the lazy form of the arithmetic flags, which are compared by value. The interrupt line is a device's: at the very
+ * instant of a timer's deadline one machine may have looked at the clock, and the other not yet.
+ */
 const OF_THE_ENGINE = new Set(
-  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd ticksSeen scratch'.split(
+  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd ticksSeen interruptPending scratch'.split(
     ' ',
   ),
 );
