@@ -9,12 +9,14 @@ import { buildRom } from './rom.ts';
 const runOn = { bochs: runOnBochs, qemu: runOnQemu } as const;
 
 for (const peer of ['bochs', 'qemu'] as const) {
-  describe.skipIf(!peerInstalled[peer]()).concurrent(`live on ${peer}: what was recorded, but for its known departures from the manual`, () => {
-    for (const rom of roms) {
-      test.skipIf(rom.without?.peer === peer)(`${rom.name}: ${rom.rule}`, async () => {
-        const expected = attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'));
-        expect(differencesFromPeer(rom, peer, await runOn[peer](buildRom(rom)), expected)).toEqual([]);
-      });
-    }
-  });
+  describe
+    .skipIf(!peerInstalled[peer]())
+    .concurrent(`live on ${peer}: what was recorded, but for its known departures from the manual`, () => {
+      for (const rom of roms) {
+        test.skipIf(rom.without?.peer === peer)(`${rom.name}: ${rom.rule}`, async () => {
+          const expected = attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'));
+          expect(differencesFromPeer(rom, peer, await runOn[peer](buildRom(rom)), expected)).toEqual([]);
+        });
+      }
+    });
 }

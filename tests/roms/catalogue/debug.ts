@@ -3,14 +3,14 @@ import { attempt16, attempt32, attempt64, policy, user32, v86 } from '../prelude
 import { Policy, Selector } from '../prelude/memory-map.ts';
 import { departs, type Rom } from '../rom.ts';
 
-
 /** Goes on after each #DB; `stop` ends single-stepping. */
 const TRACE = policy(1, Policy.iret);
 const step = (code: string): string => `push 0x102\npopfd\n${code}\npush 2\npopfd`;
 const dr = (index: number, value: string, bits = 32): string =>
   bits === 64 ? `mov rax, ${value}\nmov dr${index}, rax\nxor eax, eax` : `mov eax, ${value}\nmov dr${index}, eax\nxor eax, eax`;
 /** DR7 for breakpoint `index`: type (0 execute, 1 write, 2 I/O, 3 read or write), length code. */
-const dr7 = (index: number, type: number, length: number): number => 0x400 | (2 << (index * 2)) | (type << (16 + index * 4)) | (length << (18 + index * 4));
+const dr7 = (index: number, type: number, length: number): number =>
+  0x400 | (2 << (index * 2)) | (type << (16 + index * 4)) | (length << (18 + index * 4));
 const clear = dr(7, '0x400');
 const ICEBP = 'raises #UD for INT1; SDM Vol. 2A INT n.';
 

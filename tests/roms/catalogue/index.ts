@@ -1,15 +1,27 @@
 import type { Rom } from '../rom.ts';
-import { exceptionRoms } from './exceptions.ts';
 import { debugRoms } from './debug.ts';
+import { exceptionRoms } from './exceptions.ts';
 import { interruptRoms } from './interrupts.ts';
 import { memoryAndStateRoms } from './memory-and-state.ts';
 import { modeSwitchRoms } from './mode-switches.ts';
-import { taskRoms } from './tasks.ts';
-import { virtual8086Roms } from './virtual-8086.ts';
 import { pagingRoms } from './paging.ts';
 import { privilegedRoms } from './privileged.ts';
 import { segmentRoms } from './segments.ts';
+import { taskRoms } from './tasks.ts';
 import { transferRoms } from './transfers.ts';
+import { virtual8086Roms } from './virtual-8086.ts';
 
 /** Every ROM. */
-export const roms: readonly Rom[] = [...modeSwitchRoms, ...exceptionRoms, ...segmentRoms, ...transferRoms, ...pagingRoms, ...debugRoms, ...taskRoms, ...virtual8086Roms, ...interruptRoms, ...privilegedRoms, ...memoryAndStateRoms];
+export const roms: readonly Rom[] = [
+  ...modeSwitchRoms,
+  ...exceptionRoms,
+  ...segmentRoms,
+  ...transferRoms,
+  ...pagingRoms,
+  ...debugRoms,
+  ...taskRoms,
+  ...virtual8086Roms,
+  ...interruptRoms,
+  ...privilegedRoms,
+  ...memoryAndStateRoms,
+];

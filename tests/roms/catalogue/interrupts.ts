@@ -156,7 +156,10 @@ export const interruptRoms: readonly Rom[] = [
       mov al, 0xff
       out 0x21, al
       ${attempt16('CLI then STI and HLT', 'mov al, 0x30\nout 0x43, al\nmov al, 0x40\nout 0x40, al\nmov al, 0\nout 0x40, al\nmov cx, 2000\n.wait:\nloop .wait\nmov al, 0xfe\nout 0x21, al\nmov ax, 1\nsti\nnop\nnop\ncli\nmov ax, 2')}`,
-    without: { peer: 'qemu', why: 'its PIC reaches the processor through an open LINT0 only, even without a local APIC; SDM Vol. 3A 10.4.3.' },
+    without: {
+      peer: 'qemu',
+      why: 'its PIC reaches the processor through an open LINT0 only, even without a local APIC; SDM Vol. 3A 10.4.3.',
+    },
   },
   {
     name: 'interrupt-ring3',

@@ -48,7 +48,11 @@ export const pagingRoms: readonly Rom[] = [
       ${user32(`${name}, ring 3 fetch`, `mov ebx, ${PAGE + 0x10}\njmp ebx`)}`,
       )
       .join('\n'),
-    departures: departs('qemu', ['not present', 'supervisor read-only', 'supervisor'].map((name) => `${name}, ring 3 read-modify-write`), READ_FIRST),
+    departures: departs(
+      'qemu',
+      ['not present', 'supervisor read-only', 'supervisor'].map((name) => `${name}, ring 3 read-modify-write`),
+      READ_FIRST,
+    ),
   },
   {
     name: 'paging-wp',
@@ -183,7 +187,11 @@ export const pagingRoms: readonly Rom[] = [
       ${pteWide(paeTable, 0x101000 | PWU, 0x80000000)}
       ${wrmsr(Msr.efer, 0)}
       ${attempt32('without NXE bit 63 is reserved', `mov eax, [${PAGE}]`)}`,
-    departures: departs('qemu', ['reserved bit 51', 'bit 62 is reserved', 'bit 13 is reserved', 'without NXE bit 63 is reserved'], RESERVED_WITHOUT_P),
+    departures: departs(
+      'qemu',
+      ['reserved bit 51', 'bit 62 is reserved', 'bit 13 is reserved', 'without NXE bit 63 is reserved'],
+      RESERVED_WITHOUT_P,
+    ),
   },
   {
     name: 'paging-pae-pdpte',
@@ -245,7 +253,11 @@ export const pagingRoms: readonly Rom[] = [
       ${attempt64('NX of an upper level', 'mov rbx, 0x28000004000\njmp rbx')}
       mov dword [${pml4 + 8 * 6}], ${pdpt | PWU}
       ${attempt64('another PML4 entry reaches the same page', 'mov dword [0x600], 0x1234\nmov rbx, 0x30000000600\nmov eax, [rbx]')}`,
-    departures: departs('qemu', ['reserved bit 51', 'reserved bit 51, ring 3 write', '2 MiB page with bit 13', '1 GiB page with bit 13', 'PS in a PML4 entry'], RESERVED_WITHOUT_P),
+    departures: departs(
+      'qemu',
+      ['reserved bit 51', 'reserved bit 51, ring 3 write', '2 MiB page with bit 13', '1 GiB page with bit 13', 'PS in a PML4 entry'],
+      RESERVED_WITHOUT_P,
+    ),
   },
   {
     name: 'smep-smap',
