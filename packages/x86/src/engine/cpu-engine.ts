@@ -434,7 +434,8 @@ export class CpuEngine implements Engine, CodeUser {
     if (page === -2) return false;
     if (page >= 0) {
       const at = page + (low & 0xfff);
-      this.#bytes.set(this.space.memory.u8.subarray(at, at + count), to);
+      const { u8 } = this.space.memory;
+      for (let n = 0; n < count; n++) this.#bytes[to + n] = u8[at + n] as number;
       return true;
     }
     const { gpa } = this.memory;

@@ -2,6 +2,7 @@ import { InternalError } from '@minusone/core';
 import type { MachineMemory } from '@minusone/memory';
 import { PageFlag } from '@minusone/memory';
 import { State } from '../../state/layout.ts';
+import { copyBytes } from '../memory/copy-bytes.ts';
 import type { LinearMemory } from '../memory/linear-memory.ts';
 
 /**
@@ -58,8 +59,8 @@ export class PlainAccess {
   #gather(cpu: number, bytes: number): number {
     const { u8 } = this.#memory;
     const scratch = cpu + State.scratch;
-    u8.copyWithin(scratch, this.#host, this.#host + this.#first);
-    u8.copyWithin(scratch + this.#first, this.#nextHost, this.#nextHost + bytes - this.#first);
+    copyBytes(u8, scratch, this.#host, this.#first);
+    copyBytes(u8, scratch + this.#first, this.#nextHost, bytes - this.#first);
     return scratch;
   }
   readonly store = (cpu: number, low: number, high: number, access: number): number => {
@@ -68,10 +69,10 @@ export class PlainAccess {
     const bytes = access & 0xffff;
     const scratch = cpu + State.scratch;
     const first = this.#first;
-    u8.copyWithin(this.#host, scratch, scratch + first);
+    copyBytes(u8, this.#host, scratch, first);
     this.#written(this.#host, first);
     if (first < bytes) {
-      u8.copyWithin(this.#nextHost, scratch + first, scratch + bytes);
+      copyBytes(u8, this.#nextHost, scratch + first, bytes - first);
       this.#written(this.#nextHost, bytes - first);
     }
     return 1;

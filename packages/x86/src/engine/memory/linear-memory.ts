@@ -5,6 +5,7 @@ import { Leave, Segment, State } from '../../state/layout.ts';
 import { ModeBit } from '../../state/mode.ts';
 import { Registers } from '../../state/registers.ts';
 import type { EngineHost } from '../engine.ts';
+import { copyBytes } from './copy-bytes.ts';
 import { AccessKind, Tlb, type TlbSet } from './tlb.ts';
 
 /** `State.faultVector` of a fault of the second stage (EPT, NPT): not an exception of the guest; `LinearMemory.result.stage` has the details. */
@@ -150,7 +151,7 @@ export class LinearMemory {
       this.fault(segment === Segment.SS ? Vector.SS : Vector.GP, 0);
       return false;
     }
-    if (kind === AccessKind.USER_ALIGNED && (low & (bytes - 1)) !== 0 && bytes <= 8) {
+    if (kind === AccessKind.USER_ALIGNED && (low & (bytes - 1)) !== 0 && (bytes & (bytes - 1)) === 0) {
       this.fault(Vector.AC, 0);
       return false;
     }
@@ -183,7 +184,7 @@ export class LinearMemory {
   #readPart(host: number, gpa: number, bytes: number, to: number): void {
     const { memory } = this;
     if (host >= 0) {
-      memory.u8.copyWithin(to, host, host + bytes);
+      copyBytes(memory.u8, to, host, bytes);
       return;
     }
     const { physical } = this.#host;
@@ -231,7 +232,7 @@ export class LinearMemory {
   #writePart(host: number, gpa: number, bytes: number, from: number): void {
     const { memory } = this;
     if (host >= 0) {
-      memory.u8.copyWithin(host, from, from + bytes);
+      copyBytes(memory.u8, host, from, bytes);
       if (memory.marks.pageFlags[host >>> 12] !== 0) memory.marks.written(host, bytes);
       return;
     }

@@ -79,9 +79,10 @@ test('INVLPG forgets a page, global or not, with the jumps that lead there, and 
 });
 
 test('dropping the write tags of a page leaves its read tags', () => {
-  const { current } = make();
+  const tlb = make();
+  const { current } = tlb;
   for (const write of [false, true]) current.fill(0x1000, 0, 0x5000, write, false);
-  current.clearWriteTags(0x5000);
+  tlb.clearWriteTags(0x5000);
   expect([current.find(0x1000, 0, 4, false), current.find(0x1000, 0, 4, true)]).toEqual([0x5000, -1]);
 });
 

@@ -45,6 +45,7 @@ export class TlbSet {
   readonly jumpCache: number;
   kind: AccessKind = AccessKind.SUPERVISOR;
   readonly #i32: Int32Array;
+  readonly #written: Uint8Array;
   /** Which address space it is for (see `Tlb.select`); -1: none. */
   space = -1;
   lastUse = 0;
@@ -61,7 +62,9 @@ export class TlbSet {
   readonly #fetchHigh = new Int32Array(FETCH_ENTRIES);
   readonly #fetchHost = new Float64Array(FETCH_ENTRIES);
 
-  constructor(memory: MachineMemory) {
+  /** @param written by host page: not 0 where a set may have an entry for writing */
+  constructor(memory: MachineMemory, written: Uint8Array) {
+    this.#written = written;
     this.address = memory.allocate(TAGS_BYTES + JUMP_CACHE_BYTES, 64);
     this.jumpCache = this.address + TAGS_BYTES;
     this.#i32 = memory.i32;
@@ -141,6 +144,7 @@ export class TlbSet {
     i32[at + TlbField.addend / 4] = (hostPage - page) | 0;
     i32[at + TlbField.hostPage / 4] = hostPage | 0;
     this.#tags.note(index, global);
+    if (write) this.#written[hostPage >>> 12] = 1;
   }
 
   /** The address in linear memory of the byte at a linear address, if this set knows that it may be read or written; otherwise -1. */
@@ -186,13 +190,15 @@ export class Tlb {
   current: TlbSet;
   readonly #memory: MachineMemory;
   readonly #state: number;
+  readonly #written: Uint8Array;
   #clock = 0;
 
   /** @param sets how many sets the pool has */
   constructor(memory: MachineMemory, state: number, sets = 8) {
     this.#memory = memory;
     this.#state = state;
-    this.sets = Array.from({ length: sets }, () => new TlbSet(memory));
+    this.#written = new Uint8Array(memory.byteLength >>> 12);
+    this.sets = Array.from({ length: sets }, () => new TlbSet(memory, this.#written));
     this.current = this.sets[0] as TlbSet;
   }
 
@@ -244,6 +250,8 @@ export class Tlb {
   }
 
   clearWriteTags(hostPage: number): void {
-    for (const set of this.sets) if (set.space >= 0) set.clearWriteTags(hostPage);
+    if (this.#written[hostPage >>> 12] === 0) return;
+    this.#written[hostPage >>> 12] = 0;
+    for (const set of this.sets) set.clearWriteTags(hostPage);
   }
 }
