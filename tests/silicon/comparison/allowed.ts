@@ -21,12 +21,13 @@ export interface Allowance {
   /** Fields as differences name them. */
   readonly fields: RegExp;
   /** Only in these cases. */
-  readonly when?: (context: Case) => boolean;
+  readonly when?: (context: Case, difference: Difference) => boolean;
   readonly reason: string;
   readonly section: string;
 }
 
 const vectorOf = ({ results, result }: Case): number => (results.bytes[result + ResultField.status] === 1 ? (results.bytes[result + ResultField.vector] as number) : -1);
+const flagsOf = ({ batch, at }: Case): number => batch.u32[(at + CaseField.rflags) >> 2] as number;
 const siliconFsw = (context: Case): number => context.results.view.getUint16(context.result + 208 + 2, true);
 
 /** The count of a shift or rotation as the processor masks it. */
@@ -65,11 +66,81 @@ export const ALLOWANCES: readonly Allowance[] = [
     section: 'SDM Vol. 3A, 5.3 "Limit Checking"',
   },
   {
-    rows: /^ENTER$/,
-    fields: /^\[3/,
+    rows: /^(ENTER|PUSHA)/,
+    fields: /^\[[23]/,
     when: (context) => vectorOf(context) >= 0,
-    reason: 'Where ENTER faults, how much it has already written below the stack pointer is not defined. Ours writes nothing.',
-    section: 'SDM Vol. 2A, ENTER',
+    reason: 'Where one of several pushes faults, how many were already written below the stack pointer is not defined. Ours writes nothing.',
+    section: 'SDM Vol. 3A, 6.6 "Program or Task Restart"; Vol. 2, ENTER and PUSHA',
+  },
+  {
+    rows: /^(ENTER|MOVS)/,
+    fields: /^(end|cr2|error code)$/,
+    when: (context) => vectorOf(context) >= 12 && context.machine.ended === 1,
+    reason: 'Which of several accesses that fault is made first.',
+    section: 'SDM Vol. 3A, Table 6-2: faults of one instruction have no order among themselves',
+  },
+  {
+    rows: /^POPA/,
+    fields: /^r[a-z][a-z]$/,
+    when: (context) => vectorOf(context) >= 0,
+    reason: 'Where one of several pops faults, which registers were already loaded is not defined; the stack pointer, and so the restart, is the same. Ours loads none.',
+    section: 'SDM Vol. 3A, 6.6 "Program or Task Restart"; Vol. 2B, POPA',
+  },
+  {
+    rows: /^CALL$/,
+    fields: /^(end|cr2|error code)$/,
+    when: (context) => vectorOf(context) >= 0 && context.machine.ended === 1,
+    reason: 'The order of the check of the target and the push of the return address: AMD processors push first.',
+    section: 'SDM Vol. 3A, Table 6-2: faults of one instruction have no order among themselves',
+  },
+  {
+    rows: /^(CVTT?P[SD]2PI|CVTPI2P[SD]|MASKMOVQ)$/,
+    fields: /^(fsw|ftw|st\d)$/,
+    when: (context) => vectorOf(context) >= 0,
+    reason: 'Whether the change to MMX operation has taken place where the instruction then raises #XM or #PF.',
+    section: 'SDM Vol. 1, 9.5.1 "MMX Instructions and the x87 FPU Tag Word"; Vol. 3A, 12.5',
+  },
+  {
+    rows: /^(FXSAVE|FXRSTOR|FLDENV|FNSTENV|FRSTOR|FNSAVE)$/,
+    fields: /^cr2$/,
+    when: (_, { ours, silicon }) => ours.slice(0, -3) === silicon.slice(0, -3),
+    reason: 'Which byte of an image on the page that faults is touched first.',
+    section: 'SDM Vol. 3A, 4.7 "Page-Fault Exceptions" names any address of the operand',
+  },
+  {
+    rows: /^(FXSAVE|FXRSTOR|FLDENV|FNSTENV|FRSTOR|FNSAVE)$/,
+    fields: /^(end|cr2|error code)$/,
+    when: (context) => vectorOf(context) >= 12 && context.machine.ended === 1,
+    reason: 'An image that is not aligned and lies where it cannot be accessed: which of #AC, #GP, #SS and #PF is raised.',
+    section: 'SDM Vol. 2A, FXSAVE: "implementation-specific"; Vol. 3A, Table 6-2: faults of one instruction have no order among themselves',
+  },
+  {
+    rows: /^(FLDENV|FNSTENV|FRSTOR|FNSAVE)$/,
+    fields: /./,
+    when: (context) => (flagsOf(context) & 0x4_0000) !== 0,
+    reason: 'Which parts of an x87 image alignment checking looks at.',
+    section: 'SDM Vol. 3A, Table 6-7 "Alignment Requirements by Data Type"',
+  },
+  {
+    rows: /^FXSAVE$/,
+    fields: /^\[[23].*[e]\]$/,
+    when: (_, { ours, silicon }) => ours === '00' && silicon === '02',
+    reason: 'MXCSR_MASK has bit 17 (MM) where the processor has AMD\'s misaligned exception mode, which our model does not announce.',
+    section: 'APM Vol. 2, 11.3.2 "MXCSR"; Vol. 3, CPUID Fn8000_0001_ECX[MisAlignSse]',
+  },
+  {
+    rows: /^F(SIN|COS|SINCOS|PTAN|PATAN|2XM1|YL2X|YL2XP1)$/,
+    fields: /^fsw$/,
+    when: (_, { ours, silicon }) => ((Number.parseInt(ours, 16) ^ Number.parseInt(silicon, 16)) & ~0x200) === 0,
+    reason: 'C1 says whether the result was rounded up: of a result within the error bound, either may be.',
+    section: 'SDM Vol. 1, 8.3.10 "Transcendental Instruction Accuracy"',
+  },
+  {
+    rows: /^MASKMOV/,
+    fields: /^(end|cr2|error code)$/,
+    when: maskIsZero,
+    reason: 'With a mask of zeros the exceptions of the memory access may or may not be raised.',
+    section: 'SDM Vol. 2B, MASKMOVDQU and MASKMOVQ',
   },
 ];
 
@@ -88,9 +159,53 @@ function isUndefinedFlag(context: Case, field: string): boolean {
 export function allowance(context: Case, difference: Difference): boolean {
   if (isUndefinedFlag(context, difference.field)) return true;
   const { mnemonic } = context.cell.form;
-  return ALLOWANCES.some(({ rows, fields, when }) => rows.test(mnemonic) && fields.test(difference.field) && (when === undefined || when(context)));
+  return ALLOWANCES.some(({ rows, fields, when }) => rows.test(mnemonic) && fields.test(difference.field) && (when === undefined || when(context, difference)));
 }
 
-export function judgeFloat(_context: Case, _field: string, _ours: Uint8Array, _silicon: Uint8Array): boolean {
-  return false;
+/** Whether two binary32 values are the same or near enough. */
+function closeF32(ours: DataView, silicon: DataView, at: number, relative: number): boolean {
+  const [a, b] = [ours.getFloat32(at, true), silicon.getFloat32(at, true)];
+  if (ours.getUint32(at, true) === silicon.getUint32(at, true)) return true;
+  if (!Number.isFinite(a) || !Number.isFinite(b) || a === 0 || b === 0) return false;
+  return Math.abs(a - b) <= relative * Math.max(Math.abs(a), Math.abs(b));
+}
+
+/** Distance of two double extended values in units of the larger one's last place; Infinity where they are not numbers of one sign. */
+function distanceF80(ours: Uint8Array, silicon: Uint8Array): number {
+  const parse = (bytes: Uint8Array): { sign: number; exponent: number; significand: bigint } => {
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const top = view.getUint16(8, true);
+    return { sign: top >> 15, exponent: top & 0x7fff, significand: view.getBigUint64(0, true) };
+  };
+  const [a, b] = [parse(ours), parse(silicon)];
+  if (a.sign !== b.sign || a.exponent === 0x7fff || b.exponent === 0x7fff) return Number.POSITIVE_INFINITY;
+  const [low, high] = a.exponent < b.exponent ? [a, b] : [b, a];
+  const shift = Math.max(high.exponent, 1) - Math.max(low.exponent, 1);
+  if (shift > 1) return Number.POSITIVE_INFINITY;
+  const distance = (high.significand << BigInt(shift)) - low.significand;
+  return Number(distance < 0n ? -distance : distance) / 2 ** shift;
+}
+
+/** Whether a register is within the sum of our error bound and silicon's, in a row that has one. */
+export function judgeFloat({ cell }: Case, field: string, ours: Uint8Array, silicon: Uint8Array): boolean {
+  const bound = cell.form.row.options.errorBound;
+  if (bound === undefined) return false;
+  if ('ulps' in bound) return field.startsWith('st') && distanceF80(ours, silicon) <= 2 * bound.ulps;
+  if (!field.startsWith('xmm')) return false;
+  const [a, b] = [new DataView(ours.buffer), new DataView(silicon.buffer)];
+  return [0, 4, 8, 12].every((at) => closeF32(a, b, at, 2 * bound.relative));
+}
+
+/** Of MASKMOVQ and MASKMOVDQU: no byte is to be stored. */
+function maskIsZero({ cell, batch, at }: Case): boolean {
+  const fxsave = batch.fxsaveOf(at);
+  const isMmx = cell.form.mnemonic === 'MASKMOVQ';
+  const code = batch.bytes.subarray(at + 184, at + 184 + (batch.u16[(at + 10) >> 1] as number));
+  const modrm = code[code.length - 1] as number;
+  const rexAt = code.length - 4;
+  const rex = cell.mode === 64 && rexAt >= 0 && ((code[rexAt] as number) & 0xf0) === 0x40 ? (code[rexAt] as number) : 0;
+  const top = (batch.view.getUint16(fxsave + 2, true) >> 11) & 7;
+  const index = isMmx ? ((modrm & 7) - top + 8) & 7 : (modrm & 7) | ((rex & 1) << 3);
+  const from = fxsave + (isMmx ? 32 : 160) + index * 16;
+  return batch.bytes.subarray(from, from + (isMmx ? 8 : 16)).every((byte) => byte < 0x80);
 }

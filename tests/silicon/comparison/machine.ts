@@ -287,6 +287,8 @@ export class ComparedMachine {
     registers.set32(State.fsw, status);
     registers.set32(State.ftw, view.getUint8(at + 4));
     registers.set32(State.fop, view.getUint16(at + 6, true));
+    registers.set32(State.fcs, 0);
+    registers.set32(State.fds, 0);
     for (const [field, offset] of [[State.fip, 8], [State.fdp, 16]] as const) {
       registers.set32(field, view.getInt32(at + offset, true));
       registers.set32(field + 4, view.getInt32(at + offset + 4, true));

@@ -77,11 +77,11 @@ __attribute__((used)) static void on_signal(int signal, siginfo_t *info, void *p
 	is_running = 1;
 	next_case(context);
 }
-/* AC and NT may be set by the case: they are cleared before any C runs. */
+/* AC, NT and ID may be set by the case: they are cleared before any C runs, and ID, which a signal frame does not restore, before the next case. */
 asm(".globl signal_entry\n"
     "signal_entry:\n"
     "	pushfq\n"
-    "	andl $0xfffbbfff, (%rsp)\n"
+    "	andl $0xffdbbfff, (%rsp)\n"
     "	popfq\n"
     "	jmp on_signal\n");
 void signal_entry(void);
