@@ -10,7 +10,7 @@ import { loadAt, storeTo } from './state-access.ts';
 const FSW_ES = 1 << 7;
 /** The x87 control instructions, which leave the pointers to the last instruction alone (SDM Vol. 1, 8.1.8; 8.3.11 "x87 FPU Control Instructions"). */
 const CONTROL = new Set(
-  'FINIT FNINIT FCLEX FNCLEX FLDCW FSTCW FNSTCW FSTSW FNSTSW FSTENV FNSTENV FLDENV FSAVE FNSAVE FRSTOR FWAIT WAIT FXSAVE FXRSTOR FXSAVE64 FXRSTOR64'.split(
+  'FINIT FNINIT FCLEX FNCLEX FLDCW FSTCW FNSTCW FSTSW FNSTSW FSTENV FNSTENV FLDENV FSAVE FNSAVE FRSTOR FNENI FNDISI FNSETPM FWAIT WAIT FXSAVE FXRSTOR FXSAVE64 FXRSTOR64'.split(
     ' ',
   ),
 );

@@ -127,7 +127,10 @@ export const arithmeticRows: readonly InstructionRow[] = [
     e.dst.write(sum);
     e.flags.add(e.dst.bytes, a, b, sum);
   }),
-  /** CMPXCHG (SDM Vol. 2A): compare the accumulator with the destination; equal: store the source, else: load the accumulator. The destination is always written. */
+  /**
+   * CMPXCHG (SDM Vol. 2A): compare the accumulator with the destination; equal: store the source, else: load the accumulator. A destination in memory is written in any case; a
+   * register is not (APM Vol. 3, CMPXCHG), so that a 32-bit one keeps its upper half.
+   */
   instruction('CMPXCHG', ['0F B0 /r Eb,Gb lock', '0F B1 /r Ev,Gv lock'], (e) => {
     const { bytes } = e.dst;
     const accumulator = e.gpr(Gpr.RAX, bytes as 1 | 2 | 4 | 8);
@@ -135,7 +138,8 @@ export const arithmeticRows: readonly InstructionRow[] = [
     const old = e.dst.readForWrite();
     const source = e.src.read();
     const equal = e.let(eq(expected, old));
-    e.dst.write(select(equal, source, old));
+    if (e.dst.kind === 'memory') e.dst.write(select(equal, source, old));
+    else e.if(equal, () => e.dst.write(source));
     e.if(eqz(equal), () => accumulator.write(old));
     e.flags.sub(bytes, expected, old, e.let(sub(expected, old)));
   }),

@@ -20,7 +20,8 @@ function bitPlace(e: Emit): { place: Operand; index: Value } {
   if (e.dst.kind !== 'memory' || e.src.kind === 'immediate') return { place: e.dst, index };
   const shift = bytes === 8 ? 6 : bytes === 4 ? 5 : 4;
   const scale = shift - 3;
-  const signed = e.src.readSigned(e.addressBytes === 8 ? 8 : 4);
+  // The whole offset counts, also where the address is shorter.
+  const signed = e.src.readSigned(bytes === 8 || e.addressBytes === 8 ? 8 : 4);
   const item = signed.type === 'i64' ? shl(shrS(signed, i64(shift)), i64(scale)) : shl(shrS(signed, i32(shift)), i32(scale));
   const displacement = e.addressBytes === 8 ? item : wrap(item);
   const moved = add(e.dst.offset, displacement);

@@ -103,7 +103,9 @@ export const simdConvertRows: readonly InstructionRow[] = [
   instruction('CVTPD2DQ', ['F2 0F E6 /r Vdq,Wdq'], narrowing(soft.f64ToI32), SSE2_OPTIONS),
   instruction('CVTTPD2DQ', ['66 0F E6 /r Vdq,Wdq'], narrowing(soft.f64ToI32Truncate), SSE2_OPTIONS),
   instruction('CVTPI2PS', ['NP 0F 2A /r Vq,Qq'], fromMmx(soft.i32ToF32), MMX_AND_SSE),
-  instruction('CVTPI2PD', ['66 0F 2A /r Vdq,Qq'], fromMmx(soft.i32ToF64), MMX_AND_SSE2),
+  instruction('CVTPI2PD', ['66 0F 2A /r Vdq,Nq'], fromMmx(soft.i32ToF64), MMX_AND_SSE2),
+  // With memory it has nothing to do with MMX state (SDM Vol. 2A, CVTPI2PD).
+  instruction('CVTPI2PD', ['66 0F 2A /r Vdq,Mq'], fromMmx(soft.i32ToF64), SSE2_OPTIONS),
   instruction('CVTTPS2PI', ['NP 0F 2C /r Pq,Wq'], toMmx(soft.f32ToI32Truncate, false), MMX_AND_SSE),
   instruction('CVTPS2PI', ['NP 0F 2D /r Pq,Wq'], toMmx(soft.f32ToI32, false), MMX_AND_SSE),
   instruction('CVTTPD2PI', ['66 0F 2C /r Pq,Wdq'], toMmx(soft.f64ToI32Truncate, true), MMX_AND_SSE2),

@@ -28,6 +28,9 @@ function interleaveMmx(count: number, high: boolean): PackedOperation {
 }
 
 /** The low halves of a and b side by side: the operands of an MMX pack. */
+/** The MMX forms that unpack low halves read no more than that of memory (SDM Vol. 2B, PUNPCKLBW ...). */
+const LOW_HALF = 'Nq/Md';
+
 const joined = (a: Expr, b: Expr): Expr => i64x2.replaceLane(a, 1, low64(b));
 
 /** High halves of 16-bit products. */
@@ -192,9 +195,9 @@ export const simdIntegerRows: readonly InstructionRow[] = [
   ...packed('PANDN', 'DF', (a, b) => v128.andnot(b, a)),
   ...packed('POR', 'EB', (a, b) => v128.or(a, b)),
   ...packed('PXOR', 'EF', (a, b) => v128.xor(a, b)),
-  ...packed('PUNPCKLBW', '60', interleave(16, false), { operation: interleaveMmx(16, false) }),
-  ...packed('PUNPCKLWD', '61', interleave(8, false), { operation: interleaveMmx(8, false) }),
-  ...packed('PUNPCKLDQ', '62', interleave(4, false), { operation: interleaveMmx(4, false) }),
+  ...packed('PUNPCKLBW', '60', interleave(16, false), { operation: interleaveMmx(16, false), source: LOW_HALF }),
+  ...packed('PUNPCKLWD', '61', interleave(8, false), { operation: interleaveMmx(8, false), source: LOW_HALF }),
+  ...packed('PUNPCKLDQ', '62', interleave(4, false), { operation: interleaveMmx(4, false), source: LOW_HALF }),
   ...packed('PUNPCKHBW', '68', interleave(16, true), { operation: interleaveMmx(16, true) }),
   ...packed('PUNPCKHWD', '69', interleave(8, true), { operation: interleaveMmx(8, true) }),
   ...packed('PUNPCKHDQ', '6A', interleave(4, true), { operation: interleaveMmx(4, true) }),

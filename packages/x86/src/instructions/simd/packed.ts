@@ -1,4 +1,4 @@
-import { type Expr, simd } from '@minusone/wasm';
+import { type Expr, extendU, simd } from '@minusone/wasm';
 import type { Emit, Operand } from '../../semantics/emit.ts';
 import { type InstructionRow, instruction, type RowOptions } from '../../table/row.ts';
 
@@ -20,9 +20,10 @@ export function readAligned(operand: Operand): Expr {
   return operand.read();
 }
 
-/** An MMX operand as a v128. */
+/** An MMX operand (or 32 bits of memory) as a v128. */
 export function readMmx(operand: Operand): Expr {
-  return simd.i64x2.splat(operand.read());
+  const value = operand.read();
+  return simd.i64x2.splat(value.type === 'i32' ? extendU(value) : value);
 }
 
 /** The low 64 bits of a v128. */
@@ -33,19 +34,19 @@ export function low64(x: Expr): Expr {
 /**
  * The two rows of a packed instruction: `NP 0F opcode /r Pq,Qq` and `66 0F opcode /r Vdq,Wdq`.
  *
- * @param mmx how the MMX form differs from the XMM form, where it does; or its options
+ * @param mmx how the MMX form differs from the XMM form, where it does; or its options; or its source operand
  */
 export function packed(
   mnemonic: string,
   opcode: string,
   operation: PackedOperation,
-  mmx: { operation?: PackedOperation; options?: RowOptions } = {},
+  mmx: { operation?: PackedOperation; options?: RowOptions; source?: string } = {},
 ): InstructionRow[] {
   const narrow = mmx.operation ?? operation;
   return [
     instruction(
       mnemonic,
-      [`NP 0F ${opcode} /r Pq,Qq`],
+      [`NP 0F ${opcode} /r Pq,${mmx.source ?? 'Qq'}`],
       (e) => {
         const a = e.let(readMmx(e.dst));
         const b = e.let(readMmx(e.src));

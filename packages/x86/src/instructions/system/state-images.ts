@@ -146,14 +146,15 @@ function fxsave(cpu: Cpu, insn: Insn): void {
   area.view.setUint32(28, MXCSR_MASK, true);
   const end = withSse ? 160 + xmmCount(cpu) * 16 : 160;
   if (withSse) moveVectors(cpu, 0, area.view, 160, true);
-  area.claim(0, end);
+  // All 512 bytes must be writable, also those that stay as they are.
+  area.claim(0, area.bytes.length);
   area.store(0, end);
 }
 
 function fxrstor(cpu: Cpu, insn: Insn): void {
   checkUsable(cpu, insn, 16);
   const area = new Area(cpu, insn, 512);
-  area.load(0, 416);
+  area.load(0, area.bytes.length);
   const mxcsr = area.view.getUint32(24, true);
   if ((mxcsr & ~MXCSR_MASK) !== 0) raise(Vector.GP, 0);
   takeX87(cpu, area.view, insn.operandBytes === 8);

@@ -6,7 +6,7 @@ import { Place, readPlace, readSlot, Slot, slotPointer, writePlace, writeSlot } 
 import { unpackInteger } from '../../softfloat/unpack.ts';
 import { State } from '../../state/layout.ts';
 import { type InstructionRow, instruction } from '../../table/row.ts';
-import { finishStore, mayStore, storeTenBytes } from './load-store.ts';
+import { claimTenBytes, finishStore, mayStore } from './load-store.ts';
 import { isEmpty, pushResult, readFcw, STACK_FAULT, unpackStack } from './stack.ts';
 
 /** Packed BCD: 18 digits in nine bytes, the sign in the tenth's top bit (SDM Vol. 1, 4.7). */
@@ -76,10 +76,11 @@ export const decimalRows: readonly InstructionRow[] = [
     e.callVoid(loadDecimal, e.cpu, low, high);
   }),
   instruction('FBSTP', ['DF /6 Mt'], (e) => {
+    const storeTenBytes = claimTenBytes(e);
     const stored = e.call(decimalForStore, e.cpu);
     const low = e.let(load('i64', e.cpu, { offset: State.scratch + Place.EXTRA }));
     const high = e.let(load('i32', e.cpu, { offset: State.scratch + Place.EXTRA_HIGH }));
-    e.if(stored, () => storeTenBytes(e, low, high));
+    e.if(stored, () => storeTenBytes(low, high));
     e.callVoid(finishStore, e.cpu, stored, i32(1));
   }),
 ];

@@ -144,6 +144,7 @@ function storeAndFinish(e: Emit, stored: Value, store: () => void, pops: number)
 function storeFloat(pops: number): (e: Emit) => void {
   return (e) => {
     const isSingle = e.dst.bytes === 4;
+    claim(e);
     const stored = e.call(convertForStore, e.cpu, i32(isSingle ? Format.BINARY32 : Format.BINARY64));
     storeAndFinish(e, stored, () => e.dst.write(e.call(isSingle ? pack32 : pack64, e.cpu)), pops);
   };
@@ -152,26 +153,37 @@ function storeFloat(pops: number): (e: Emit) => void {
 function storeInteger(pops: number, truncate: 0 | 1): (e: Emit) => void {
   return (e) => {
     const { bytes } = e.dst;
+    claim(e);
     const stored = e.call(integerForStore, e.cpu, i32(bytes * 8), i32(truncate));
     storeAndFinish(e, stored, () => e.dst.write(place(e, Place.EXTRA, bytes === 8 ? 'i64' : 'i32')), pops);
   };
 }
 
-/** Stores eight bytes and two: both are claimed before the first is written. */
-export function storeTenBytes(e: Emit, low: Value, high: Value): void {
+/**
+ * Makes sure that the operand can be written: a fault comes before anything happens, also where an unmasked exception will keep it from being written.
+ */
+function claim(e: Emit): void {
+  e.probeWrite(e.dst.segment, e.dst.offset, e.dst.bytes);
+}
+
+/** Claims the ten bytes of the operand, as eight and two; what it returns stores them. */
+export function claimTenBytes(e: Emit): (low: Value, high: Value) => void {
   const first = e.dst.part(0, 8);
   const second = e.dst.part(8, 2);
   e.probeWrite(first.segment, first.offset, 8);
   e.probeWrite(second.segment, second.offset, 2);
-  e.store(first.segment, first.offset, low, 8);
-  e.store(second.segment, second.offset, high, 2);
+  return (low, high) => {
+    e.store(first.segment, first.offset, low, 8);
+    e.store(second.segment, second.offset, high, 2);
+  };
 }
 
 function storeExtended(e: Emit): void {
+  const storeTenBytes = claimTenBytes(e);
   const stored = e.call(extendedForStore, e.cpu);
   const low = place(e, Place.EXTRA, 'i64');
   const high = place(e, Place.EXTRA_HIGH, 'i32');
-  storeAndFinish(e, stored, () => storeTenBytes(e, low, high), 1);
+  storeAndFinish(e, stored, () => storeTenBytes(low, high), 1);
 }
 
 /** FLD, FST, FSTP, FILD, FIST, FISTP and FISTTP (SDM Vol. 1, 8.3.3 "Data Transfer Instructions"). */
