@@ -35,7 +35,7 @@ try {
       ],
       { timeout: 60_000 },
     );
-    process.stdout.write(`${name}: ${status === 0 ? 'NOT NOTICED' : 'noticed'}\n`);
+    process.stdout.write(`${name}: ${status === 3 ? 'noticed' : status === 0 ? 'NOT NOTICED' : 'DOES NOT RUN'}\n`);
     writeFileSync(path, original);
   }
 } finally {

@@ -22,11 +22,7 @@ const GATE_DPL_UNCHECKED = change(
 );
 const NO_STACK_ALIGNMENT = change(`${CPU}/transfer/deliver-long.ts`, 'low &= ~15;', '');
 const DOUBLE_FAULT_ERROR = change(`${CPU}/deliver-event.ts`, 'low, high, 0, !cpu.isRealMode)', 'low, high, 8, !cpu.isRealMode)');
-const NO_SHUTDOWN = change(
-  `${CPU}/deliver-event.ts`,
-  "if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;\n      return false;",
-  'event.set(Vector.UD, EventType.HARDWARE_EXCEPTION, low, high);\n      return true;',
-);
+const NO_SHUTDOWN = change(`${CPU}/deliver-event.ts`, 'cpu.activity = Activity.SHUTDOWN;', 'cpu.activity = Activity.HALTED;');
 const CODE_DPL_UNCHECKED = change(`${CPU}/transfer/far-jump.ts`, '(selector & 3) <= cpu.cpl && code.dpl === cpu.cpl', 'true');
 const NO_TS_ON_TASK_SWITCH = change(`${CPU}/transfer/task-switch.ts`, 'registers.get32(State.cr0) | Cr0.TS', 'registers.get32(State.cr0)');
 const NO_NT = change(`${CPU}/transfer/task-switch.ts`, 'image.flags |= Eflags.NT;', '');
@@ -57,7 +53,7 @@ const POPF_SETS_IOPL = change(`${SYSTEM}/flags.ts`, 'if (cpu.isRealMode || (cpu.
 
 /** For each ROM, a change in our code that it notices. `check-mutations.ts` tries them. */
 export const mutations: Readonly<Record<string, Mutation>> = {
-  'reset-state': change(`${CPU}/reset.ts`, 'registers.set32(State.gdtrLimit, 0xffff);', 'registers.set32(State.gdtrLimit, 0);'),
+  'reset-state': change(`${CPU}/reset.ts`, 'registers.set32(State.dr6, Dr6.INITIAL);', 'registers.set32(State.dr6, 0);'),
   'real-protected-real': change(`${CPU}/segments/load.ts`, 'setRealModeSegment(cpu.registers, segment, selector);', ''),
   'unreal-mode': change(
     `${CPU}/segments/load.ts`,
@@ -75,16 +71,20 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     'active ? efer | Efer.LMA : efer & ~Efer.LMA',
     'active ? efer | Efer.LMA : efer',
   ),
-  'compatibility-mode': DATA_RPL_UNCHECKED,
+  'compatibility-mode': change(
+    `${CPU}/transfer/far-jump.ts`,
+    '(selector & 3) <= cpu.cpl && code.dpl === cpu.cpl',
+    'code.dpl === cpu.cpl && !code.isLong',
+  ),
   'faults-real': change(
     `${CPU}/transfer/deliver-real.ts`,
     'stack.push(2, event.returnLow);\n  stack.commit();\n  writeEflags(registers, 0, Eflags.IF',
     'stack.push(2, event.returnLow + 1);\n  stack.commit();\n  writeEflags(registers, 0, Eflags.IF',
   ),
   'real-limits': change(
-    `${CPU}/reset.ts`,
-    'setSegment(registers, segment, 0, 0x93, 0xffff, 0);',
-    'setSegment(registers, segment, 0, 0x93, 0xffffffff, 0);',
+    'packages/x86/src/semantics/emit-base.ts',
+    'return this.addressBytes === 2 ? and(offset, i32(0xffff)) : offset;',
+    'return and(offset, i32(0xffff));',
   ),
   'shutdown-push': NO_SHUTDOWN,
   'faults-protected': STACK_ABSENT_IS_NP,

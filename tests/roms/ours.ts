@@ -2,7 +2,7 @@ import { boot } from '@minusone/vmm';
 import type { RomEnd, RomRun } from './peers.ts';
 
 /** Wall time after which a run is given up. */
-const LIMIT_MS = 5_000;
+const LIMIT_MS = 30_000;
 
 /** Runs a ROM on our machine, interpreted or, with `jit`, compiled from the first execution on. */
 export async function runOnOurs(rom: Uint8Array, options: { readonly jit: boolean }): Promise<RomRun> {
@@ -17,6 +17,6 @@ export async function runOnOurs(rom: Uint8Array, options: { readonly jit: boolea
     },
   });
   const { reason } = await machine.ended;
-  const end: RomEnd = reason === 'triple-fault' ? 'triple fault' : reason === 'time-out' ? 'time-out' : 'shutdown';
+  const end: RomEnd = reason === 'triple-fault' ? 'triple fault' : reason === 'exit' || reason === 'power-off' ? 'shutdown' : 'time-out';
   return { output: `${output.trimEnd()}\n`, end };
 }

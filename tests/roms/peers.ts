@@ -15,7 +15,7 @@ export interface RomRun {
 }
 
 /** Wall time after which a run is given up. */
-const LIMIT_MS = 5_000;
+const LIMIT_MS = 30_000;
 
 const installed = (program: string): boolean =>
   (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
