@@ -4,11 +4,11 @@
  */
 import { parseArgs } from 'node:util';
 import { instructionTable } from '@minusone/x86';
-import { cellsOf, type CodeBits, nameOf } from './comparison/cells.ts';
+import { type CodeBits, cellsOf, nameOf } from './comparison/cells.ts';
 import { modelOf, readHost } from './comparison/host.ts';
 import { ComparedMachine } from './comparison/machine.ts';
-import { decoderOf, runCells } from './comparison/run-cells.ts';
 import { isCompared } from './comparison/rows.ts';
+import { decoderOf, runCells } from './comparison/run-cells.ts';
 
 const { values } = parseArgs({
   options: {
@@ -33,7 +33,13 @@ const machines: Record<string, ComparedMachine> = {};
 if (!values.jit) machines.interpreter = new ComparedMachine(model);
 if (values.jit || values.both) machines.jit = new ComparedMachine(model, { threshold: 1, limits: { blocks: 1, instructions: 1 } });
 const began = performance.now();
-const reports = await runCells(cells, { instances: Number(values.instances), perEncoding: Number(values.each), machines, decoder, seed: Number(values.seed) });
+const reports = await runCells(cells, {
+  instances: Number(values.instances),
+  perEncoding: Number(values.each),
+  machines,
+  decoder,
+  seed: Number(values.seed),
+});
 const seconds = (performance.now() - began) / 1000;
 const bad = reports.filter(({ differing }) => differing > 0);
 for (const { cell, instances, differing, fields, reports: texts } of bad) {
@@ -43,5 +49,7 @@ for (const { cell, instances, differing, fields, reports: texts } of bad) {
 for (const { cell, unencodable } of reports) if (unencodable) console.log(`${nameOf(cell)}: no encoding`);
 const total = reports.reduce((sum, { instances }) => sum + instances, 0);
 const exceptions = reports.reduce((sum, report) => sum + report.exceptions, 0);
-console.log(`${forms.length} forms, ${cells.length} cells, ${total} instances, ${exceptions} exceptions; ${bad.length} cells differ; ${seconds.toFixed(1)} s`);
+console.log(
+  `${forms.length} forms, ${cells.length} cells, ${total} instances, ${exceptions} exceptions; ${bad.length} cells differ; ${seconds.toFixed(1)} s`,
+);
 if (machines.jit !== undefined) console.log(machines.jit.cpu.engine.statistics);

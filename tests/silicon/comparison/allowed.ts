@@ -1,4 +1,4 @@
-import { CaseField, type Batch, ResultField } from './batch.ts';
+import { type Batch, CaseField, ResultField } from './batch.ts';
 import type { Cell } from './cells.ts';
 import type { Difference } from './compare.ts';
 import type { ComparedMachine } from './machine.ts';
@@ -26,7 +26,8 @@ export interface Allowance {
   readonly section: string;
 }
 
-const vectorOf = ({ results, result }: Case): number => (results.bytes[result + ResultField.status] === 1 ? (results.bytes[result + ResultField.vector] as number) : -1);
+const vectorOf = ({ results, result }: Case): number =>
+  results.bytes[result + ResultField.status] === 1 ? (results.bytes[result + ResultField.vector] as number) : -1;
 const flagsOf = ({ batch, at }: Case): number => batch.u32[(at + CaseField.rflags) >> 2] as number;
 const siliconFsw = (context: Case): number => context.results.view.getUint16(context.result + 208 + 2, true);
 
@@ -55,7 +56,8 @@ export const ALLOWANCES: readonly Allowance[] = [
     rows: /./,
     fields: /^(fop|fip|fdp)$/,
     when: (context) => (siliconFsw(context) & 0x80) === 0,
-    reason: 'AMD processors note the last x87 instruction and operand only where it raises an unmasked exception, and save and load them only then.',
+    reason:
+      'AMD processors note the last x87 instruction and operand only where it raises an unmasked exception, and save and load them only then.',
     section: 'APM Vol. 2, 11.4.4.3 "FXSAVE and FXRSTOR Instructions"; APM Vol. 3, FXSAVE',
   },
   {
@@ -69,7 +71,8 @@ export const ALLOWANCES: readonly Allowance[] = [
     rows: /^(ENTER|PUSHA)/,
     fields: /^\[[23]/,
     when: (context) => vectorOf(context) >= 0,
-    reason: 'Where one of several pushes faults, how many were already written below the stack pointer is not defined. Ours writes nothing.',
+    reason:
+      'Where one of several pushes faults, how many were already written below the stack pointer is not defined. Ours writes nothing.',
     section: 'SDM Vol. 3A, 6.6 "Program or Task Restart"; Vol. 2, ENTER and PUSHA',
   },
   {
@@ -83,7 +86,8 @@ export const ALLOWANCES: readonly Allowance[] = [
     rows: /^POPA/,
     fields: /^r[a-z][a-z]$/,
     when: (context) => vectorOf(context) >= 0,
-    reason: 'Where one of several pops faults, which registers were already loaded is not defined; the stack pointer, and so the restart, is the same. Ours loads none.',
+    reason:
+      'Where one of several pops faults, which registers were already loaded is not defined; the stack pointer, and so the restart, is the same. Ours loads none.',
     section: 'SDM Vol. 3A, 6.6 "Program or Task Restart"; Vol. 2B, POPA',
   },
   {
@@ -125,7 +129,7 @@ export const ALLOWANCES: readonly Allowance[] = [
     rows: /^FXSAVE$/,
     fields: /^\[[23].*[e]\]$/,
     when: (_, { ours, silicon }) => ours === '00' && silicon === '02',
-    reason: 'MXCSR_MASK has bit 17 (MM) where the processor has AMD\'s misaligned exception mode, which our model does not announce.',
+    reason: "MXCSR_MASK has bit 17 (MM) where the processor has AMD's misaligned exception mode, which our model does not announce.",
     section: 'APM Vol. 2, 11.3.2 "MXCSR"; Vol. 3, CPUID Fn8000_0001_ECX[MisAlignSse]',
   },
   {
@@ -159,7 +163,9 @@ function isUndefinedFlag(context: Case, field: string): boolean {
 export function allowance(context: Case, difference: Difference): boolean {
   if (isUndefinedFlag(context, difference.field)) return true;
   const { mnemonic } = context.cell.form;
-  return ALLOWANCES.some(({ rows, fields, when }) => rows.test(mnemonic) && fields.test(difference.field) && (when === undefined || when(context, difference)));
+  return ALLOWANCES.some(
+    ({ rows, fields, when }) => rows.test(mnemonic) && fields.test(difference.field) && (when === undefined || when(context, difference)),
+  );
 }
 
 /** Whether two binary32 values are the same or near enough. */

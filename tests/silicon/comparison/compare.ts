@@ -1,9 +1,9 @@
 import { disassemble } from '@minusone/x86';
 import { WINDOW_BYTES, WINDOWS, windowContents } from '../fill.ts';
-import { type Batch, CASE_HEADER_BYTES, CaseField, ResultField, RESULT_HEADER_BYTES } from './batch.ts';
+import { allowance, type Case, judgeFloat } from './allowed.ts';
+import { type Batch, CASE_HEADER_BYTES, CaseField, RESULT_HEADER_BYTES, ResultField } from './batch.ts';
 import { type Cell, nameOf } from './cells.ts';
 import type { ComparedMachine } from './machine.ts';
-import { allowance, type Case, judgeFloat } from './allowed.ts';
 import type { BatchResults } from './silicon-process.ts';
 
 /** One field that differs. */
@@ -62,7 +62,8 @@ export class Comparator {
     const vector = bytes[result + ResultField.vector] as number;
     const isException = status === Status.EXCEPTION;
     if (machine.ended !== status || machine.vector !== (isException ? vector : 0)) {
-      const name = (ended: number, by: number): string => (ended === Status.EXCEPTION ? `exception ${by}` : (STATUS_NAMES[ended] as string));
+      const name = (ended: number, by: number): string =>
+        ended === Status.EXCEPTION ? `exception ${by}` : (STATUS_NAMES[ended] as string);
       found.push({ field: 'end', ours: name(machine.ended, machine.vector), silicon: name(status, vector) });
       return;
     }
@@ -77,7 +78,8 @@ export class Comparator {
     // Linux reports faults on its own half of the address space as protection violations, so as not to tell where it is mapped.
     const isKernels = cr2High >>> 15 !== 0 || (cr2High === 0x7fff && cr2Low >= 0xffff_f000);
     const hidden = vector === 14 && isKernels ? 1 : 0;
-    if ((machine.errorCode | hidden) !== (error | hidden)) found.push({ field: 'error code', ours: hex(machine.errorCode), silicon: hex(error) });
+    if ((machine.errorCode | hidden) !== (error | hidden))
+      found.push({ field: 'error code', ours: hex(machine.errorCode), silicon: hex(error) });
     if (vector === 14 && (machine.cr2Low !== cr2Low || machine.cr2High !== cr2High))
       found.push({ field: 'cr2', ours: hex64(machine.cr2Low, machine.cr2High), silicon: hex64(cr2Low, cr2High) });
   }
@@ -101,7 +103,8 @@ export class Comparator {
     const expected = u32[(result + ResultField.rflags) >> 2] as number;
     if (((flags ^ expected) & mask) === 0) return;
     for (const [name, bit] of FLAGS) {
-      if (((flags ^ expected) & mask & bit) !== 0) found.push({ field: name, ours: (flags & bit) === 0 ? '0' : '1', silicon: (expected & bit) === 0 ? '0' : '1' });
+      if (((flags ^ expected) & mask & bit) !== 0)
+        found.push({ field: name, ours: (flags & bit) === 0 ? '0' : '1', silicon: (expected & bit) === 0 ? '0' : '1' });
     }
   }
 
@@ -115,7 +118,11 @@ export class Comparator {
     const { bytes, view } = results;
     const expected = bytes.subarray(image, image + FXSAVE_DEFINED);
     const end = image + 512;
-    if (Buffer.compare(ours.subarray(24, 28), expected.subarray(24, 28)) === 0 && Buffer.compare(ours.subarray(0, 24), expected.subarray(0, 24)) === 0 && Buffer.compare(ours.subarray(32, FXSAVE_DEFINED), expected.subarray(32)) === 0)
+    if (
+      Buffer.compare(ours.subarray(24, 28), expected.subarray(24, 28)) === 0 &&
+      Buffer.compare(ours.subarray(0, 24), expected.subarray(0, 24)) === 0 &&
+      Buffer.compare(ours.subarray(32, FXSAVE_DEFINED), expected.subarray(32)) === 0
+    )
       return end;
     const word = (field: string, offset: number): void => {
       const [a, b] = [this.#imageView.getUint16(offset, true), view.getUint16(image + offset, true)];
@@ -197,7 +204,10 @@ export function describeCase(context: Pick<Case, 'cell' | 'batch' | 'at'>, proje
   const code = bytes.slice(at + CASE_HEADER_BYTES, at + CASE_HEADER_BYTES + (batch.u16[(at + 10) >> 1] as number));
   const rip = u32[(at + CaseField.rip) >> 2] as number;
   const text = [...disassemble(code, { bits: mode, address: mode === 16 ? rip - WINDOWS.code : rip })].map((line) => line.text).join('; ');
-  const lines = [`${nameOf(cell)} [${projection}]`, `  ${bytesHex(code)}  ${text}   at ${hex(rip)}${(bytes[at + 9] as number) & 8 ? ', segments are windows' : ''}`];
+  const lines = [
+    `${nameOf(cell)} [${projection}]`,
+    `  ${bytesHex(code)}  ${text}   at ${hex(rip)}${(bytes[at + 9] as number) & 8 ? ', segments are windows' : ''}`,
+  ];
   for (const { field, ours, silicon } of differences) lines.push(`  ${field}: ours ${ours}, silicon ${silicon}`);
   const gpr = GPR.slice(0, mode === 64 ? 16 : 8).map((name, n) => {
     const low = u32[((at + CaseField.gpr) >> 2) + n * 2] as number;
@@ -210,12 +220,15 @@ export function describeCase(context: Pick<Case, 'cell' | 'batch' | 'at'>, proje
     lines.push(`  in: fcw=${word(0)} fsw=${word(2)} ftw=${word(4)} mxcsr=${hex(view.getUint32(fxsave + 24, true))}`);
     const range = (offset: number, count: number): string => bytesHex(bytes.slice(fxsave + offset, fxsave + offset + count).reverse());
     lines.push(`  in: ${Array.from({ length: 8 }, (_, n) => `st${n}=${range(32 + n * 16, 10)}`).join(' ')}`);
-    if (cell.form.unit === 'sse' || cell.form.unit === 'mmx') lines.push(`  in: ${Array.from({ length: 16 }, (_, n) => `xmm${n}=${range(160 + n * 16, 16)}`).join(' ')}`);
+    if (cell.form.unit === 'sse' || cell.form.unit === 'mmx')
+      lines.push(`  in: ${Array.from({ length: 16 }, (_, n) => `xmm${n}=${range(160 + n * 16, 16)}`).join(' ')}`);
   }
   let patch = batch.patchesOf(at);
   for (let left = batch.u16[(at + 12) >> 1] as number; left > 0; left--) {
     const count = u32[(patch >> 2) + 1] as number;
-    lines.push(`  in: [${hex(u32[patch >> 2] as number)}]=${bytesHex(bytes.slice(patch + 8, patch + 8 + Math.min(count, 32)))}${count > 32 ? '...' : ''}`);
+    lines.push(
+      `  in: [${hex(u32[patch >> 2] as number)}]=${bytesHex(bytes.slice(patch + 8, patch + 8 + Math.min(count, 32)))}${count > 32 ? '...' : ''}`,
+    );
     patch += 8 + ((count + 7) & ~7);
   }
   return lines.join('\n');

@@ -2,13 +2,12 @@ import { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory
 import {
   CodeSpace,
   type Cpu,
-  Cr0,
-  Cr4,
   CpuEngine,
   type CpuModel,
+  Cr0,
+  Cr4,
   Decoder,
   Efer,
-  EventType,
   type InterceptEvent,
   instructionTable,
   type JitOptions,
@@ -16,8 +15,8 @@ import {
   Processors,
   readEflags,
   Segment,
-  setSegment,
   State,
+  setSegment,
   writeEflags,
 } from '@minusone/x86';
 import { WINDOW_BYTES, WINDOWS, windowContents } from '../fill.ts';
@@ -119,7 +118,10 @@ export class ComparedMachine {
     registers.set64(State.gdtrBase, BigInt(PHYSICAL.gdt));
     registers.set32(State.gdtrLimit, 0x7f);
     registers.set32(State.cr0, Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.PG);
-    registers.set32(State.cr4, Cr4.PAE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.FSGSBASE | Cr4.OSXSAVE | Cr4.SMEP | Cr4.SMAP | Cr4.UMIP);
+    registers.set32(
+      State.cr4,
+      Cr4.PAE | Cr4.PGE | Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.FSGSBASE | Cr4.OSXSAVE | Cr4.SMEP | Cr4.SMAP | Cr4.UMIP,
+    );
     registers.set64(State.cr3, BigInt(PHYSICAL.pml4));
     registers.set64(State.efer, BigInt(Efer.LME | Efer.LMA | Efer.SCE | Efer.NXE));
     registers.set64(State.xcr0, 7n);
@@ -150,7 +152,8 @@ export class ComparedMachine {
     const { cpu } = this;
     const { registers } = cpu;
     const flat = (segment: number, selector: number): void => setSegment(registers, segment, selector, DATA | DB | G, FLAT_LIMIT, 0);
-    const [cs, attributes] = mode === 64 ? [Selector.CS_64, CODE | L | G] : mode === 32 ? [Selector.CS_32, CODE | DB | G] : [Selector.CS_16, CODE];
+    const [cs, attributes] =
+      mode === 64 ? [Selector.CS_64, CODE | L | G] : mode === 32 ? [Selector.CS_32, CODE | DB | G] : [Selector.CS_16, CODE];
     setSegment(registers, Segment.CS, cs, attributes, mode === 16 ? WINDOW_BYTES - 1 : FLAT_LIMIT, mode === 16 ? WINDOWS.code : 0);
     const inWindows = windowSegments && mode !== 64;
     for (const segment of [Segment.DS, Segment.ES]) {
@@ -211,7 +214,11 @@ export class ComparedMachine {
     if (seed !== this.#seed) this.#fill(seed);
     const rip = u32[(at + CaseField.rip) >> 2] as number;
     this.#place(rip, bytes.subarray(at + CASE_HEADER_BYTES, at + CASE_HEADER_BYTES + (u16[(at + 10) >> 1] as number)), steps !== 0);
-    this.placePatches(batch, at, this.windows.map(({ bytes }) => bytes));
+    this.placePatches(
+      batch,
+      at,
+      this.windows.map(({ bytes }) => bytes),
+    );
 
     const to = (cpu.state + State.gpr) >>> 2;
     const from = (at + CaseField.gpr) >> 2;
@@ -228,8 +235,19 @@ export class ComparedMachine {
       this.#mode = key;
     }
     if (mode === 64) {
-      for (const [segment, field] of [[Segment.FS, CaseField.fsBase], [Segment.GS, CaseField.gsBase]] as const) {
-        setSegment(registers, segment, 0, DATA | DB | G, FLAT_LIMIT, u32[(at + field) >> 2] as number, u32[((at + field) >> 2) + 1] as number);
+      for (const [segment, field] of [
+        [Segment.FS, CaseField.fsBase],
+        [Segment.GS, CaseField.gsBase],
+      ] as const) {
+        setSegment(
+          registers,
+          segment,
+          0,
+          DATA | DB | G,
+          FLAT_LIMIT,
+          u32[(at + field) >> 2] as number,
+          u32[((at + field) >> 2) + 1] as number,
+        );
       }
     }
     cpu.updateMode();
@@ -289,7 +307,10 @@ export class ComparedMachine {
     registers.set32(State.fop, view.getUint16(at + 6, true));
     registers.set32(State.fcs, 0);
     registers.set32(State.fds, 0);
-    for (const [field, offset] of [[State.fip, 8], [State.fdp, 16]] as const) {
+    for (const [field, offset] of [
+      [State.fip, 8],
+      [State.fdp, 16],
+    ] as const) {
       registers.set32(field, view.getInt32(at + offset, true));
       registers.set32(field + 4, view.getInt32(at + offset + 4, true));
     }
@@ -319,7 +340,10 @@ export class ComparedMachine {
     to.setUint16(2, status, true);
     to.setUint16(4, registers.get32(State.ftw) & 0xff, true);
     to.setUint16(6, registers.get32(State.fop), true);
-    for (const [field, offset] of [[State.fip, 8], [State.fdp, 16]] as const) {
+    for (const [field, offset] of [
+      [State.fip, 8],
+      [State.fdp, 16],
+    ] as const) {
       to.setInt32(offset, registers.get32(field), true);
       to.setInt32(offset + 4, registers.get32(field + 4), true);
     }

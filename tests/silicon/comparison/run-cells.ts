@@ -1,7 +1,7 @@
 import { Decoder, instructionTable } from '@minusone/x86';
 import { Batch } from './batch.ts';
 import { type Cell, nameOf, seedOf } from './cells.ts';
-import { Comparator, describeCase, type Difference } from './compare.ts';
+import { Comparator, type Difference, describeCase } from './compare.ts';
 import { encode } from './encoding.ts';
 import { InstanceWriter, planOf } from './instance.ts';
 import type { ComparedMachine } from './machine.ts';
@@ -38,7 +38,15 @@ export async function runCells(cells: readonly Cell[], options: RunOptions): Pro
   const { instances, perEncoding, machines, decoder, seed = 1 } = options;
   const silicon = new SiliconProcess();
   const comparator = new Comparator(seed);
-  const reports: CellReport[] = cells.map((cell) => ({ cell, instances: 0, differing: 0, reports: [], exceptions: 0, fields: new Map(), unencodable: false }));
+  const reports: CellReport[] = cells.map((cell) => ({
+    cell,
+    instances: 0,
+    differing: 0,
+    reports: [],
+    exceptions: 0,
+    fields: new Map(),
+    unencodable: false,
+  }));
   const batches = [new Batch(), new Batch()];
   let pending: { results: Promise<BatchResults>; batch: Batch; owners: readonly CellReport[] } | undefined;
 

@@ -70,6 +70,7 @@ function setF32(random: Random): void {
   const sign = random.chance(50) ? 0x8000_0000 : 0;
   if (random.chance(50)) words[0] = (F32_CORNERS[random.below(F32_CORNERS.length)] as number) | sign;
   // Random bits rarely have exponents that interact: half of these stand near 1.
+  // biome-ignore lint/suspicious/noDuplicateElseIf: each call draws anew
   else if (random.chance(50)) words[0] = (random.int() & 0x7f_ffff) | ((127 - 26 + random.below(52)) << 23) | sign;
   else words[0] = random.int();
 }

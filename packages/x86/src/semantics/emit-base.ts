@@ -1,22 +1,5 @@
 import { InternalError } from '@minusone/core';
-import {
-  add,
-  and,
-  eqz,
-  extendU,
-  type FunctionBuilder,
-  gtU,
-  i32,
-  i64,
-  type Local,
-  ne,
-  or,
-  shl,
-  shrS,
-  shrU,
-  wrap,
-  xor,
-} from '@minusone/wasm';
+import { add, and, extendU, type FunctionBuilder, gtU, i32, i64, type Local, ne, or, shl, shrS, shrU, wrap, xor } from '@minusone/wasm';
 import { Vector } from '../cpu/fault.ts';
 import type { Insn } from '../decode/insn.ts';
 import type { ResolvedOperand } from '../decode/operands.ts';
