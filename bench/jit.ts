@@ -1,9 +1,6 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { JitOptions } from '../packages/x86/src/engine/jit/region-cache.ts';
 import { TestCpu } from '../packages/x86/src/engine/test-machine.ts';
+import { compileGuest, loadElf } from './native-guest.ts';
 
 /**
  * The region JIT against the interpreter on two guests compiled by the host's gcc: millions of instructions a second and their ratio, medians of five
@@ -11,20 +8,7 @@ import { TestCpu } from '../packages/x86/src/engine/test-machine.ts';
  *
  *     npx tsx --conditions=@minusone/source bench/jit.ts
  */
-const FLAGS =
-  '-O2 -fno-tree-vectorize -fno-tree-loop-distribute-patterns -mno-sse -fcf-protection=none -fno-stack-protector -fno-asynchronous-unwind-tables -nostdlib -static -fno-pie -no-pie -Wl,-Ttext=0x100000 -Wl,--build-id=none -Wl,-e,run';
 const RUNS = 6;
-
-function loadElf(cpu: TestCpu, elf: Buffer): bigint {
-  const headers = Number(elf.readBigUInt64LE(32));
-  for (let n = 0; n < elf.readUInt16LE(56); n++) {
-    const at = headers + n * 56;
-    if (elf.readUInt32LE(at) !== 1) continue;
-    const from = Number(elf.readBigUInt64LE(at + 8));
-    cpu.load(elf.subarray(from, from + Number(elf.readBigUInt64LE(at + 32))), Number(elf.readBigUInt64LE(at + 16)));
-  }
-  return elf.readBigUInt64LE(24);
-}
 
 /** Runs one stretch, and returns its rate. */
 function measure(cpu: TestCpu, budget: number): number {
@@ -37,16 +21,14 @@ const median = (rates: readonly number[]): number => [...rates].sort((a, b) => a
 const show = (rates: readonly number[]): string =>
   `${median(rates).toFixed(1)} (${Math.min(...rates).toFixed(1)} to ${Math.max(...rates).toFixed(1)})`;
 
-const directory = mkdtempSync(join(tmpdir(), 'minusone-bench-'));
 for (const [guest, argument] of [
   ['loops', 1000n],
   ['fib', 60n],
 ] as const) {
-  const elf = join(directory, guest);
-  execFileSync('gcc', [...FLAGS.split(' '), '-o', elf, new URL(`guests/${guest}.c`, import.meta.url).pathname]);
+  const elf = compileGuest(guest);
   const machine = (jit?: JitOptions): TestCpu => {
     const cpu = new TestCpu({ bits: 64, ramBytes: 16 * 2 ** 20, ...(jit === undefined ? {} : { jit }) });
-    cpu.rip = loadElf(cpu, readFileSync(elf));
+    cpu.rip = loadElf(cpu, elf);
     return cpu.setGpr(7, argument).setGpr(4, 0x80_0000n);
   };
   const interpreted = machine();
