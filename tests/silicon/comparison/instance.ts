@@ -147,7 +147,7 @@ export class InstanceWriter {
     const random = this.#random;
     let flags = 2 | (random.int() & 0x8d5);
     if (random.chance(30)) flags |= 0x400;
-    if (random.chance(Number(process.env.AC ?? 2))) flags |= 0x4_0000;
+    if (random.chance(2)) flags |= 0x4_0000;
     this.#batch.u32[(at + CaseField.rflags) >> 2] = flags;
   }
 

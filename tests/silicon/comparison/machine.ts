@@ -117,6 +117,8 @@ export class ComparedMachine {
     registers.set32(State.idtrLimit, 0xfff);
     registers.set64(State.gdtrBase, BigInt(PHYSICAL.gdt));
     registers.set32(State.gdtrLimit, 0x7f);
+    // A TSS too short to have an I/O permission bitmap.
+    setSegment(registers, Segment.TR, 0x40, 0x8b, 0x63, 0);
     registers.set32(State.cr0, Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.PG);
     registers.set32(
       State.cr4,
