@@ -58,6 +58,11 @@ export function checkUmip(cpu: Cpu): void {
   if (cpu.cpl > 0 && (cpu.registers.get32(State.cr4) & Cr4.UMIP) !== 0) raise(Vector.GP, 0);
 }
 
+/** DR8 to DR15 do not exist, whatever the CPL. */
+function requireDebugRegister(insn: Insn): void {
+  if (insn.reg > 7) raise(Vector.UD);
+}
+
 export const controlRegisterRows: readonly InstructionRow[] = [
   system('MOV', ['0F 20 /r Ry,Cy f64'], (cpu, insn) => {
     const register = controlRegister(cpu, insn);
@@ -71,12 +76,14 @@ export const controlRegisterRows: readonly InstructionRow[] = [
     writeControlRegister(cpu, register, value);
   }),
   system('MOV', ['0F 21 /r Ry,Dy f64'], (cpu, insn) => {
+    requireDebugRegister(insn);
     cpu.requireCpl0();
     const register = cpu.debug.checkAccess(insn.reg);
     if (cpu.layer !== undefined) cpu.intercept({ kind: 'debug-register', register: insn.reg, write: false, gpr: insn.rm });
     setGprValue(cpu, insn.rm, cpu.debug.read(register));
   }),
   system('MOV', ['0F 23 /r Dy,Ry f64'], (cpu, insn) => {
+    requireDebugRegister(insn);
     cpu.requireCpl0();
     const register = cpu.debug.checkAccess(insn.reg);
     if (cpu.layer !== undefined) cpu.intercept({ kind: 'debug-register', register: insn.reg, write: true, gpr: insn.rm });

@@ -133,7 +133,7 @@ function readBase(segment: number): (cpu: Cpu, insn: Insn) => void {
   return (cpu, insn) => {
     checkFsGsBase(cpu);
     const offset = segmentOffset(segment, 'base');
-    writeGpr(cpu, insn.rm, insn.operandBytes, cpu.registers.get32(offset), cpu.registers.get32(offset + 4));
+    writeGpr(cpu, insn.rm, insn.operandBytes === 8 ? 8 : 4, cpu.registers.get32(offset), cpu.registers.get32(offset + 4));
   };
 }
 
