@@ -31,7 +31,7 @@ export class PlainAccess {
     if (memory === undefined) throw new InternalError(`No CPU has its state at ${cpu}.`);
     const bytes = access & 0xffff;
     const { kind } = memory;
-    if (!memory.check(low, high, bytes, access >>> 16, kind) || memory.isWatched(low, high, bytes, write)) return false;
+    if (!memory.check(low, high, bytes, access >>> 16, kind) || memory.isWatched(low, high, bytes)) return false;
     if (!memory.locate(low, high, write, kind) || memory.host < 0) return false;
     this.#host = memory.host;
     this.#first = Math.min(bytes, 0x1000 - (low & 0xfff));

@@ -256,9 +256,12 @@ export class LinearMemory {
   highAfter(low: number, high: number, bytes: number): number {
     return this.#nextHigh((low + bytes) | 0, high);
   }
-  /** Whether a data breakpoint stands on some of the bytes. */
-  isWatched(low: number, high: number, bytes: number, write: boolean): boolean {
-    return this.#host.watches(low, high, bytes, write);
+  /** Whether a data breakpoint may stand on some of the bytes: one stands on their pages. Leaves no trace, as `watches` does. */
+  isWatched(low: number, high: number, bytes: number): boolean {
+    const last = (low + bytes - 1) | 0;
+    return (
+      this.#host.watchesPage(low, high) || ((last ^ low) >>> 12 !== 0 && this.#host.watchesPage(last, this.highAfter(low, high, bytes)))
+    );
   }
   #watch(low: number, high: number, bytes: number, write: boolean): void {
     if (this.#host.watches(low, high, bytes, write)) this.#event();
