@@ -17,6 +17,6 @@ export async function runOnOurs(rom: Uint8Array, options: { readonly jit: boolea
     },
   });
   const { reason } = await machine.ended;
-  const end: RomEnd = reason === 'triple-fault' ? 'triple fault' : reason === 'exit' || reason === 'power-off' ? 'shutdown' : 'time-out';
+  const end: RomEnd = reason === 'triple-fault' ? 'triple fault' : reason === 'power-off' ? 'shutdown' : 'time-out';
   return { output: `${output.trimEnd()}\n`, end };
 }
