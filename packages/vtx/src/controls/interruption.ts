@@ -52,7 +52,9 @@ export function decodeInterruptionInfo(value: number): InterruptionInfo {
 }
 
 /** Puts an interruption-information field together; unsigned. What is left out is 0, but `valid` is true. */
-export function encodeInterruptionInfo(info: Partial<InterruptionInfo> & { readonly vector: number; readonly type: InterruptionType }): number {
+export function encodeInterruptionInfo(
+  info: Partial<InterruptionInfo> & { readonly vector: number; readonly type: InterruptionType },
+): number {
   const flags = (info.errorCodeValid === true ? 0x800 : 0) | (info.nmiUnblockingDueToIret === true ? 0x1000 : 0);
   return ((info.valid === false ? 0 : 0x8000_0000) | flags | (info.type << 8) | (info.vector & 0xff)) >>> 0;
 }
