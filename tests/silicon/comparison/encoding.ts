@@ -33,21 +33,21 @@ export function pickDataOffset(random: Random, bytes: number): number {
 
 /**
  * Makes random instruction bytes for a cell: registers, addressing form, immediates, and prefixes that the form allows.
- * Undefined: the bytes are another instruction (a prefix belongs to another form) or none.
+ * `pinned`: plain, and memory operands stand near rSI or rDI, for sequences. Undefined: the bytes are another instruction (a prefix belongs to another form) or none.
  */
-export function encode(cell: Cell, decoder: Decoder, random: Random): Encoding | undefined {
+export function encode(cell: Cell, decoder: Decoder, random: Random, pinned = false): Encoding | undefined {
   for (let attempt = 0; attempt < 6; attempt++) {
-    const encoding = tryEncode(cell, decoder, random);
+    const encoding = tryEncode(cell, decoder, random, pinned);
     if (encoding !== undefined) return encoding;
   }
   return undefined;
 }
 
-function tryEncode(cell: Cell, decoder: Decoder, random: Random): Encoding | undefined {
+function tryEncode(cell: Cell, decoder: Decoder, random: Random, pinned: boolean): Encoding | undefined {
   const { form, mode, kind } = cell;
   if (form.vex !== undefined) throw new Error(`The comparison does not encode VEX yet: ${form.mnemonic} ${form.encoding}`);
   const bytes: number[] = [];
-  const windowSegments = mode === 16 ? random.chance(70) : mode === 32 && random.chance(15);
+  const windowSegments = !pinned && (mode === 16 ? random.chance(70) : mode === 32 && random.chance(15));
   const usesMemory =
     kind === 'memory' ||
     form.operands.some(({ method }) => method === 'O' || method === 'X' || method === 'Y') ||
@@ -55,17 +55,17 @@ function tryEncode(cell: Cell, decoder: Decoder, random: Random): Encoding | und
   // Addresses of 16 bits reach a window only where a segment begins there.
   const plainAddressBytes = mode === 64 ? 8 : mode === 32 ? 4 : 2;
   const otherAddressPercent = mode === 64 ? 10 : mode === 32 ? (windowSegments ? 40 : 3) : windowSegments ? 30 : usesMemory ? 90 : 10;
-  const isAddressPrefix = (usesMemory || form.flow !== 'next' || form.byAddress) && random.chance(otherAddressPercent);
+  const isAddressPrefix = !pinned && (usesMemory || form.flow !== 'next' || form.byAddress) && random.chance(otherAddressPercent);
   const addressBytes = !isAddressPrefix ? plainAddressBytes : mode === 32 ? 2 : 4;
   if (form.flow === 'branch' && random.chance(10)) bytes.push(random.pick([0x2e, 0x3e]));
-  if (usesMemory && random.chance(15)) bytes.push(random.pick(SEGMENT_PREFIX_BYTES));
+  if (usesMemory && !pinned && random.chance(15)) bytes.push(random.pick(SEGMENT_PREFIX_BYTES));
   if (isAddressPrefix) bytes.push(0x67);
   if (cell.operandPrefix) bytes.push(0x66);
   if (form.lock && kind === 'memory' && random.chance(25)) bytes.push(0xf0);
-  if (form.repeat !== 'none' && random.chance(60)) bytes.push(random.pick([0xf2, 0xf3]));
+  if (form.repeat !== 'none' && !pinned && random.chance(60)) bytes.push(random.pick([0xf2, 0xf3]));
   if (typeof form.mandatoryPrefix === 'number') bytes.push(form.mandatoryPrefix);
   if (mode === 64) {
-    const extensions = random.below(8);
+    const extensions = random.below(8) & (pinned && kind === 'memory' ? 4 : 7);
     if (cell.rexW || random.chance(50)) bytes.push(0x40 | (cell.rexW ? 8 : 0) | extensions);
   }
   if (form.map > 0) bytes.push(0x0f);
@@ -78,7 +78,10 @@ function tryEncode(cell: Cell, decoder: Decoder, random: Random): Encoding | und
     else {
       const reg = form.digit >= 0 ? form.digit : random.below(8);
       if (kind === 'register') bytes.push(0xc0 | (reg << 3) | random.below(8));
-      else {
+      else if (pinned) {
+        bytes.push(0x80 | (reg << 3) | (6 + random.below(2)));
+        pushNumber(bytes, random.below(0x400) - 0x200, 4);
+      } else {
         target = pickDataOffset(random, 8) + (windowSegments ? 0 : WINDOWS.data);
         ripRelativeAt = pushMemory(bytes, reg, addressBytes, mode, target, random);
       }

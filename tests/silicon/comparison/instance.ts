@@ -351,7 +351,7 @@ export class InstanceWriter {
   #fillImage(at: number, insn: Insn, bytes: number): void {
     const random = this.#random;
     if (bytes === 512) {
-      this.#fillFpuImage(at, 'f80', true);
+      this.fillFpuImage(at, 'f80', true);
       if (random.chance(5)) this.#batch.view.setUint32(at + 24, random.int(), true);
       return;
     }
@@ -403,9 +403,9 @@ export class InstanceWriter {
     return 0x40 | masks | (precision << 8) | (random.below(4) << 10) | (random.chance(10) ? 0x1000 : 0);
   }
   #fillFpu(at: number, plan: InstancePlan): void {
-    this.#fillFpuImage(at, plan.values, plan.encoding.insn.form.unit === 'x87');
+    this.fillFpuImage(at, plan.values, plan.encoding.insn.form.unit === 'x87');
   }
-  #fillFpuImage(at: number, values: ValueKind, isX87: boolean): void {
+  fillFpuImage(at: number, values: ValueKind, isX87: boolean): void {
     const random = this.#random;
     const { view, bytes } = this.#batch;
     const control = this.#controlWord();

@@ -62,6 +62,8 @@ export class ComparedMachine {
   errorCode = 0;
   cr2Low = 0;
   cr2High = 0;
+  /** Instructions that a case that runs free may take, the breakpoint included. */
+  freeBudget = 2;
   ripLow = 0;
   ripHigh = 0;
   #seed = -1;
@@ -254,7 +256,7 @@ export class ComparedMachine {
     }
     cpu.updateMode();
     this.#caught = false;
-    cpu.run(steps === 0 ? 2 : steps);
+    cpu.run(steps === 0 ? this.freeBudget : steps);
     this.#finish(rip + (u16[(at + 10) >> 1] as number), mode, steps);
   }
   #finish(end: number, mode: number, steps: number): void {

@@ -10,13 +10,14 @@ const SYSTEM_ROWS = new Set(
 
 /** Why a row is left out. */
 const LEFT_OUT: Readonly<Record<string, string>> = {
-  'MOV POP LES LDS LSS LFS LGS LAR LSL VERR VERW ARPL': 'loads or looks up a descriptor: the host kernel\'s tables are not ours',
+  'MOV POP LES LDS LSS LFS LGS LAR LSL VERR VERW ARPL': "loads or looks up a descriptor: the host kernel's tables are not ours",
   'JMPF CALLF RETF IRET/IRETD/IRETQ': 'far transfers: likewise',
-  'SYSCALL SYSENTER SYSEXIT INT': 'calls the host\'s kernel; SYSENTER and SYSEXIT differ by vendor in long mode, and a hypervisor may emulate them',
+  'SYSCALL SYSENTER SYSEXIT INT':
+    "calls the host's kernel; SYSENTER and SYSEXIT differ by vendor in long mode, and a hypervisor may emulate them",
   INT1: 'hypervisors reflect it with another RIP than processors have',
-  'SMSW SGDT SIDT SLDT STR': 'emulated by the host\'s kernel under UMIP, or machine-dependent',
+  'SMSW SGDT SIDT SLDT STR': "emulated by the host's kernel under UMIP, or machine-dependent",
   'XSAVE XRSTOR XSAVEOPT XGETBV XSETBV': 'depends on which state components the host has',
-  'MONITOR MWAIT': 'depends on the host\'s configuration',
+  'MONITOR MWAIT': "depends on the host's configuration",
 };
 
 /** Why a form is not compared, or undefined if it is. */

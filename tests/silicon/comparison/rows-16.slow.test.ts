@@ -1,0 +1,3 @@
+import { compareRows } from './suite.ts';
+
+compareRows([16]);
