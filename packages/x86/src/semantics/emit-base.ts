@@ -49,6 +49,7 @@ export abstract class EmitBase implements Emit {
   accessesMemory = false;
   #wrote = false;
   readonly #claims: { segment: number; offset: Value }[] = [];
+  readonly #loads: { segment: number; offset: Value }[] = [];
 
   protected constructor(insn: Insn, resolved: readonly ResolvedOperand[], mode: Mode, f: FunctionBuilder, runtime: Runtime) {
     this.insn = insn;
@@ -211,7 +212,9 @@ export abstract class EmitBase implements Emit {
   }
 
   load(segment: number, offset: Value, bytes: AccessBytes): Value {
-    this.noteFault('A load');
+    // What has been read can be read again, also after a write.
+    if (!this.#loads.some((known) => known.segment === segment && known.offset === offset)) this.noteFault('A load');
+    this.#loads.push({ segment, offset });
     this.accessesMemory = true;
     return readLinear(this, emitSegmentAccess(this, segment, offset, bytes, false), bytes, segment);
   }

@@ -56,7 +56,7 @@ export interface Emit {
 
   /** Base linear address of a segment as i64 (0 where the mode word says flat). */
   segmentBase(segment: number): Value;
-  /** Reads memory at segment:offset. `offset` has the address size (i32 or i64); bytes 1, 2, 4 give i32, 8 i64, 16 v128. Checks limit, rights, canonical form, paging. */
+  /** Reads memory at segment:offset. `offset` has the address size (i32 or i64); bytes 1, 2, 4 give i32, 8 i64, 16 v128. Checks limit, rights, canonical form, paging. The same place may be read again after a write. */
   load(segment: number, offset: Value, bytes: 1 | 2 | 4 | 8 | 16): Value;
   store(segment: number, offset: Value, value: Value, bytes: 1 | 2 | 4 | 8 | 16): void;
   /** Checks that `bytes` at segment:offset may be written, and raises the fault now if not. */

@@ -151,7 +151,7 @@ export class LinearMemory {
       this.fault(segment === Segment.SS ? Vector.SS : Vector.GP, 0);
       return false;
     }
-    if (kind === AccessKind.USER_ALIGNED && (low & (bytes - 1)) !== 0 && (bytes & (bytes - 1)) === 0) {
+    if (kind === AccessKind.USER_ALIGNED && (low & (bytes - 1)) !== 0 && (bytes <= 8 || bytes === 16)) {
       this.fault(Vector.AC, 0);
       return false;
     }

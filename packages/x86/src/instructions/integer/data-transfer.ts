@@ -28,19 +28,21 @@ function enter(e: Emit): void {
   const stackPointer = e.gpr(Gpr.RSP, e.stackBytes).read();
   const framePointer = e.gpr(Gpr.RBP, e.stackBytes).read();
   const frame = wrapped(add(stackPointer, number(-bytes)));
-  const values = [e.gpr(Gpr.RBP, bytes).read()];
-  for (let n = 1; n < level; n++) values.push(e.load(Segment.SS, wrapped(add(framePointer, number(-bytes * n))), bytes));
+  const caller = e.gpr(Gpr.RBP, bytes).read();
+  const outer = Array.from({ length: Math.max(0, level - 1) }, (_, n) => wrapped(add(framePointer, number(-bytes * (n + 1)))));
+  for (const place of outer) e.load(Segment.SS, place, bytes);
   // With 16-bit stack addresses the frame pointer still gets what ESP has above SP.
   const pointer = e.stackBytes === 2 && bytes === 4 ? e.let(or(and(e.gpr(Gpr.RSP, 4).read(), i32(-0x1_0000)), frame)) : sized(bytes, frame);
-  if (level > 0) values.push(pointer);
-  const slots = values.map((_, n) => wrapped(add(stackPointer, number(-bytes * (n + 1)))));
+  const slots = Array.from({ length: level + 1 }, (_, n) => wrapped(add(stackPointer, number(-bytes * (n + 1)))));
   const room = e.dst.read();
   const top = wrapped(sub(slots[slots.length - 1] as Value, e.stackBytes === 8 ? extendU(room) : room));
   for (const slot of slots) e.probeWrite(Segment.SS, slot, bytes);
   // The new top of the stack must be writable, too (SDM Vol. 2A, ENTER).
   e.probeWrite(Segment.SS, top, bytes);
+  // Reads and pushes take turns: an outer frame may lie where has just been pushed.
   slots.forEach((slot, n) => {
-    e.store(Segment.SS, slot, values[n] as Value, bytes);
+    const pushed = n === 0 ? caller : n === level ? pointer : e.load(Segment.SS, outer[n - 1] as Value, bytes);
+    e.store(Segment.SS, slot, pushed, bytes);
   });
   e.gpr(Gpr.RBP, bytes).write(pointer);
   e.gpr(Gpr.RSP, e.stackBytes).write(top);
