@@ -13,6 +13,8 @@ export * from './controls/interruption.ts';
 export * from './controls/registers.ts';
 export * from './controls/tables.ts';
 export * from './errors.ts';
+export * from './exit/qualifications.ts';
+export * from './exit/reasons.ts';
 export * from './explain/explain-entry.ts';
 export * from './explain/explain-json.ts';
 export * from './explain/format.ts';

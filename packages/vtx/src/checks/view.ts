@@ -1,7 +1,16 @@
 import type { VmxCapabilities } from '../capabilities/capabilities.ts';
 import { type Bits, bitsOf, type WordSource } from '../controls/bits.ts';
 import { decodeInterruptionInfo, type InterruptionInfo } from '../controls/interruption.ts';
-import { ACCESS_RIGHTS, CR0, CR4, DEBUGCTL, EFER, INTERRUPTIBILITY, PENDING_DEBUG, RFLAGS } from '../controls/registers.ts';
+import {
+  ACCESS_RIGHTS_BITS,
+  CR0_BITS,
+  CR4_BITS,
+  DEBUGCTL_BITS,
+  EFER_BITS,
+  INTERRUPTIBILITY_BITS,
+  PENDING_DEBUG_BITS,
+  RFLAGS_BITS,
+} from '../controls/registers.ts';
 import {
   ENTRY_CONTROLS,
   EXIT_CONTROLS,
@@ -25,19 +34,19 @@ const tertiaryBits = bitsOf(TERTIARY_CONTROLS);
 const functionBits = bitsOf(VM_FUNCTIONS);
 const exitBits = bitsOf(EXIT_CONTROLS);
 const entryBits = bitsOf(ENTRY_CONTROLS);
-const cr0Bits = bitsOf(CR0);
-const cr4Bits = bitsOf(CR4);
-const rflagsBits = bitsOf(RFLAGS);
-const eferBits = bitsOf(EFER);
-const debugctlBits = bitsOf(DEBUGCTL);
-const interruptibilityBits = bitsOf(INTERRUPTIBILITY);
-const pendingDebugBits = bitsOf(PENDING_DEBUG);
-const accessRightsBits = bitsOf(ACCESS_RIGHTS);
+const cr0Bits = bitsOf(CR0_BITS);
+const cr4Bits = bitsOf(CR4_BITS);
+const rflagsBits = bitsOf(RFLAGS_BITS);
+const eferBits = bitsOf(EFER_BITS);
+const debugctlBits = bitsOf(DEBUGCTL_BITS);
+const interruptibilityBits = bitsOf(INTERRUPTIBILITY_BITS);
+const pendingDebugBits = bitsOf(PENDING_DEBUG_BITS);
+const accessRightsBits = bitsOf(ACCESS_RIGHTS_BITS);
 
 /** A guest segment as the checks see it. */
 export class SegmentView {
   readonly name: SegmentName;
-  readonly ar: Bits<typeof ACCESS_RIGHTS>;
+  readonly ar: Bits<typeof ACCESS_RIGHTS_BITS>;
   readonly #vmcs: Vmcs;
 
   constructor(vmcs: Vmcs, name: SegmentName) {
@@ -89,16 +98,16 @@ export class EntryView {
   readonly vmFunctions: Bits<typeof VM_FUNCTIONS>;
   readonly exit: Bits<typeof EXIT_CONTROLS>;
   readonly entry: Bits<typeof ENTRY_CONTROLS>;
-  readonly cr0: Bits<typeof CR0>;
-  readonly cr4: Bits<typeof CR4>;
-  readonly rflags: Bits<typeof RFLAGS>;
-  readonly efer: Bits<typeof EFER>;
-  readonly debugctl: Bits<typeof DEBUGCTL>;
-  readonly interruptibility: Bits<typeof INTERRUPTIBILITY>;
-  readonly pendingDebug: Bits<typeof PENDING_DEBUG>;
-  readonly hostCr0: Bits<typeof CR0>;
-  readonly hostCr4: Bits<typeof CR4>;
-  readonly hostEfer: Bits<typeof EFER>;
+  readonly cr0: Bits<typeof CR0_BITS>;
+  readonly cr4: Bits<typeof CR4_BITS>;
+  readonly rflags: Bits<typeof RFLAGS_BITS>;
+  readonly efer: Bits<typeof EFER_BITS>;
+  readonly debugctl: Bits<typeof DEBUGCTL_BITS>;
+  readonly interruptibility: Bits<typeof INTERRUPTIBILITY_BITS>;
+  readonly pendingDebug: Bits<typeof PENDING_DEBUG_BITS>;
+  readonly hostCr0: Bits<typeof CR0_BITS>;
+  readonly hostCr4: Bits<typeof CR4_BITS>;
+  readonly hostEfer: Bits<typeof EFER_BITS>;
   readonly segments: Readonly<Record<SegmentName, SegmentView>>;
 
   constructor(vmcs: Vmcs, capabilities: VmxCapabilities, environment: EntryEnvironment = DEFAULT_ENVIRONMENT) {

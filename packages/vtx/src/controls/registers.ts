@@ -1,7 +1,7 @@
 // The bits of registers and of non-register state that the checks of VM entry look at.
 
 /** CR0 (SDM Vol. 3A, 2.5). */
-export const CR0 = {
+export const CR0_BITS = {
   pe: { bit: 0, name: 'PE' },
   mp: { bit: 1, name: 'MP' },
   em: { bit: 2, name: 'EM' },
@@ -16,7 +16,7 @@ export const CR0 = {
 } as const;
 
 /** CR4 (SDM Vol. 3A, 2.5). */
-export const CR4 = {
+export const CR4_BITS = {
   vme: { bit: 0, name: 'VME' },
   pvi: { bit: 1, name: 'PVI' },
   tsd: { bit: 2, name: 'TSD' },
@@ -43,14 +43,14 @@ export const CR4 = {
 } as const;
 
 /** RFLAGS, the bits that VM entry looks at (SDM Vol. 1, 3.4.3). */
-export const RFLAGS = {
+export const RFLAGS_BITS = {
   tf: { bit: 8, name: 'TF' },
   if: { bit: 9, name: 'IF' },
   vm: { bit: 17, name: 'VM' },
 } as const;
 
 /** IA32_EFER (SDM Vol. 3A, 2.2.1). */
-export const EFER = {
+export const EFER_BITS = {
   sce: { bit: 0, name: 'SCE' },
   lme: { bit: 8, name: 'LME' },
   lma: { bit: 10, name: 'LMA' },
@@ -58,13 +58,13 @@ export const EFER = {
 } as const;
 
 /** IA32_DEBUGCTL (SDM Vol. 3B, 18.4.1). */
-export const DEBUGCTL = {
+export const DEBUGCTL_BITS = {
   lbr: { bit: 0, name: 'LBR' },
   btf: { bit: 1, name: 'BTF' },
 } as const;
 
 /** Guest interruptibility state (SDM Vol. 3C, 25.4.2, "Format of Interruptibility State"). */
-export const INTERRUPTIBILITY = {
+export const INTERRUPTIBILITY_BITS = {
   blockingBySti: { bit: 0, name: 'Blocking by STI' },
   blockingByMovSs: { bit: 1, name: 'Blocking by MOV SS' },
   blockingBySmi: { bit: 2, name: 'Blocking by SMI' },
@@ -73,7 +73,7 @@ export const INTERRUPTIBILITY = {
 } as const;
 
 /** Pending debug exceptions (SDM Vol. 3C, 25.4.2, "Format of Pending-Debug-Exceptions"). */
-export const PENDING_DEBUG = {
+export const PENDING_DEBUG_BITS = {
   b0: { bit: 0, name: 'B0' },
   b1: { bit: 1, name: 'B1' },
   b2: { bit: 2, name: 'B2' },
@@ -84,7 +84,7 @@ export const PENDING_DEBUG = {
 } as const;
 
 /** Segment access rights (SDM Vol. 3C, 25.4.1, "Format of Access Rights"). */
-export const ACCESS_RIGHTS = {
+export const ACCESS_RIGHTS_BITS = {
   accessed: { bit: 0, name: 'Type: accessed' },
   writable: { bit: 1, name: 'Type: writable, or readable (code)' },
   expandDown: { bit: 2, name: 'Type: expand-down, or conforming (code)' },
