@@ -27,7 +27,7 @@ export const memoryAndStateRoms: readonly Rom[] = [
       ${attempt32('an instruction ahead', 'mov byte [.patch + 1], 0x77\njmp .patch\n.patch:\nmov al, 0x11')}
       ${attempt32('a loop that patches itself', 'mov ecx, 3\n.again:\nmov al, 0x10\nadd ebx, eax\ninc byte [.again + 1]\nloop .again')}
       ${attempt32('REP MOVSB over code', 'mov esi, .new\nmov edi, .old\nmov ecx, 5\nrep movsb\njmp .old\n.new:\nmov eax, 0x22\n.old:\nmov eax, 0x11\nnop')}
-      ${attempt32('code on two pages', `mov dword [${T + 0xffd}], 0x0011b890\nmov dword [${T + 0x1001}], 0xc3000000\nmov edx, ${T + 0xffd}\ncall edx\nmov ebx, eax\nmov byte [${T + 0x1000}], 0x99\ncall edx\nxor edx, edx`)}
+      ${attempt32('code on two pages', `mov dword [${T + 0xffd}], 0x0011b890\nmov dword [${T + 0x1001}], 0xc30000\nmov edx, ${T + 0xffd}\ncall edx\nmov ebx, eax\nmov byte [${T + 0x1000}], 0x99\ncall edx\nxor edx, edx`)}
       ${attempt32('a called routine replaced', `mov dword [${T}], 0xc3c03190\nmov edx, ${T}\ncall edx\nmov dword [${T}], 0xc3c8ff90\ncall edx\nxor edx, edx`)}
       ${attempt32('through another segment', `mov byte [es:.patch2 + 1], 0x66\njmp .patch2\n.patch2:\nmov bl, 0x11`)}`,
   },
