@@ -45,3 +45,37 @@ test('after a success nothing is left to look at; a failure is found again until
   vmcs.write(FIELD.GUEST_RFLAGS, 2n);
   expect(checker.firstFailure()).toBeUndefined();
 });
+
+test('a rule that names only some bits of a field does not care for the others', () => {
+  for (const check of ENTRY_CHECKS) {
+    for (const [name, mask] of Object.entries(check.onlyBits ?? {}) as [keyof typeof FIELD, number][]) {
+      for (const state of ['64-bit', 'protected', 'v86'] as const) {
+        const vmcs = soundVmcs(state, capabilities);
+        const view = new EntryView(vmcs, capabilities);
+        if ((check.breakIt.state ?? '64-bit') === state) vmcs.assign(check.breakIt.change(view));
+        const before = check.holds(view);
+        const value = vmcs.read(FIELD[name]);
+        for (let bit = 0; bit < 32; bit++) {
+          if (((mask >>> bit) & 1) === 1) continue;
+          vmcs.write(FIELD[name], value ^ (1n << BigInt(bit)));
+          expect([check.id, name, bit, check.holds(view)]).toEqual([check.id, name, bit, before]);
+        }
+      }
+    }
+  }
+});
+
+test('processor state and memory that changed are asked for again, though no field did', () => {
+  const vmcs = soundVmcs('64-bit', capabilities);
+  const view = new EntryView(vmcs, capabilities);
+  const checker = new EntryChecker(view);
+  vmcs.write(FIELD.VM_ENTRY_MSR_LOAD_COUNT, 1n);
+  expect(checker.firstFailure()).toBeUndefined();
+  let index = 0x277;
+  view.environment = { inIa32eMode: true, inSmm: false, read32: (hpa) => (hpa % 16 === 0 ? index : 0) };
+  expect(checker.firstFailure()).toBeUndefined();
+  index = 0x808;
+  expect(checker.firstFailure()?.id).toBe('msr-load.x2apic');
+  view.environment = { inIa32eMode: false, inSmm: false };
+  expect(checker.firstFailure()?.id).toBe('host.address-space-size-is-ia32e-mode');
+});

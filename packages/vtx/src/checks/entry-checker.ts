@@ -1,22 +1,34 @@
-import { VMCS_FIELD_NAMES } from '../vmcs/fields.ts';
+import { FIELD, VMCS_FIELD_NAMES } from '../vmcs/fields.ts';
 import { ENTRY_CHECKS } from './all-checks.ts';
 import { dependencies, type EntryCheck } from './row.ts';
 import type { EntryView } from './view.ts';
 
-/** For each field, by its place in the table, the numbers of the checks that depend on it. */
-const checksOfField: readonly Uint16Array[] = (() => {
-  const lists = VMCS_FIELD_NAMES.map((): number[] => []);
+/** What depends on a field: the numbers of the checks, and for each the bits (of 31:0) that it cares for. */
+interface Dependants {
+  readonly numbers: Uint16Array;
+  readonly masks: Int32Array;
+}
+
+/** By the field's place in the table. */
+const dependants: readonly Dependants[] = (() => {
+  const lists = VMCS_FIELD_NAMES.map((): [number, number][] => []);
   for (const [number, check] of ENTRY_CHECKS.entries()) {
-    for (const field of dependencies(check)) lists[VMCS_FIELD_NAMES.indexOf(field)]!.push(number);
+    for (const field of dependencies(check)) lists[VMCS_FIELD_NAMES.indexOf(field)]!.push([number, check.onlyBits?.[field] ?? -1]);
   }
-  return lists.map((list) => Uint16Array.from(list));
+  return lists.map((list) => ({ numbers: Uint16Array.from(list, ([number]) => number), masks: Int32Array.from(list, ([, mask]) => mask) }));
 })();
 
-const environmental: Uint16Array = Uint16Array.from(ENTRY_CHECKS.flatMap((check, number) => (check.usesEnvironment ? [number] : [])));
+const numbersUsing = (environment: EntryCheck['usesEnvironment']): Uint16Array =>
+  Uint16Array.from(ENTRY_CHECKS.flatMap((check, number) => (check.usesEnvironment === environment ? [number] : [])));
+const usingProcessor = numbersUsing('processor');
+const usingMemory = numbersUsing('memory');
+const encodings: Uint16Array = Uint16Array.from(VMCS_FIELD_NAMES, (name) => FIELD[name]);
 
 /**
  * The checks of VM entry for one view, done again only where something changed: a check says which fields it depends on, the VMCS notes which fields were written,
  * so an entry that follows a successful one looks at the few rules of the few fields that differ. The result is the same as asking every rule.
+ *
+ * One VMCS has one checker at a time: it is the checker that forgets the VMCS's changes.
  *
  * @example
  * const checker = new EntryChecker(new EntryView(vmcs, capabilities));
@@ -24,7 +36,16 @@ const environmental: Uint16Array = Uint16Array.from(ENTRY_CHECKS.flatMap((check,
  */
 export class EntryChecker {
   readonly view: EntryView;
-  readonly #marked: Uint8Array = new Uint8Array(ENTRY_CHECKS.length);
+  /** The checks to ask, each once: a list, and which are on it. */
+  readonly #list: Uint16Array = new Uint16Array(ENTRY_CHECKS.length);
+  readonly #isListed: Uint8Array = new Uint8Array(ENTRY_CHECKS.length);
+  #count = 0;
+  /** Bits 31:0 of each field at the last success. */
+  readonly #seen: Int32Array = new Int32Array(VMCS_FIELD_NAMES.length);
+  #succeeded = false;
+  #inIa32eMode = false;
+  #inSmm = false;
+  #currentVmcs: number | undefined;
 
   constructor(view: EntryView) {
     this.view = view;
@@ -34,32 +55,44 @@ export class EntryChecker {
   /** The first check that fails, in the order of the table; undefined where all hold. After a success the VMCS's changes are taken for seen. */
   firstFailure(): EntryCheck | undefined {
     const { view } = this;
-    const { vmcs } = view;
-    const marked = this.#marked;
-    let lowest = ENTRY_CHECKS.length;
-    let highest = -1;
+    const { vmcs, environment } = view;
     for (let i = 0; i < vmcs.changedCount; i++) {
-      const list = checksOfField[vmcs.changedOrdinal(i)]!;
-      for (let j = 0; j < list.length; j++) {
-        const number = list[j]!;
-        marked[number] = 1;
-        if (number < lowest) lowest = number;
-        if (number > highest) highest = number;
+      const ordinal = vmcs.changedOrdinal(i);
+      const { numbers, masks } = dependants[ordinal]!;
+      // Where the low halves are alike the high ones differ, or the value is as it was: rules that care for some low bits need not be asked.
+      const different = this.#succeeded ? vmcs.low(encodings[ordinal]!) ^ this.#seen[ordinal]! : -1;
+      for (let j = 0; j < numbers.length; j++) {
+        const mask = masks[j]!;
+        if (mask === -1 || (different & mask) !== 0) this.#ask(numbers[j]!);
       }
     }
-    for (let i = 0; i < environmental.length; i++) {
-      const number = environmental[i]!;
-      marked[number] = 1;
-      if (number < lowest) lowest = number;
-      if (number > highest) highest = number;
+    const { inIa32eMode, inSmm, currentVmcs } = environment;
+    const isOtherProcessorState = inIa32eMode !== this.#inIa32eMode || inSmm !== this.#inSmm || currentVmcs !== this.#currentVmcs;
+    if (isOtherProcessorState) for (let i = 0; i < usingProcessor.length; i++) this.#ask(usingProcessor[i]!);
+    if (isOtherProcessorState || environment.read32 !== undefined) for (let i = 0; i < usingMemory.length; i++) this.#ask(usingMemory[i]!);
+    let first = ENTRY_CHECKS.length;
+    for (let i = 0; i < this.#count; i++) {
+      const number = this.#list[i]!;
+      this.#isListed[number] = 0;
+      if (number < first && !ENTRY_CHECKS[number]!.holds(view)) first = number;
     }
-    let failed: EntryCheck | undefined;
-    for (let number = lowest; number <= highest; number++) {
-      if (marked[number] === 0) continue;
-      marked[number] = 0;
-      if (failed === undefined && !ENTRY_CHECKS[number]!.holds(view)) failed = ENTRY_CHECKS[number];
+    this.#count = 0;
+    if (first < ENTRY_CHECKS.length) return ENTRY_CHECKS[first];
+    for (let i = 0; i < vmcs.changedCount; i++) {
+      const ordinal = vmcs.changedOrdinal(i);
+      this.#seen[ordinal] = vmcs.low(encodings[ordinal]!);
     }
-    if (failed === undefined) vmcs.clearChanged();
-    return failed;
+    vmcs.clearChanged();
+    this.#succeeded = true;
+    this.#inIa32eMode = inIa32eMode;
+    this.#inSmm = inSmm;
+    this.#currentVmcs = currentVmcs;
+    return undefined;
+  }
+
+  #ask(number: number): void {
+    if (this.#isListed[number] === 1) return;
+    this.#isListed[number] = 1;
+    this.#list[this.#count++] = number;
   }
 }

@@ -38,8 +38,10 @@ export interface EntryCheck {
   readonly section: string;
   /** All fields that it depends on. A control word that is gated by another one brings that one along: see `dependencies`. */
   readonly fields: readonly VmcsFieldName[];
-  /** It depends on more than fields: on the processor's state, or on memory. */
-  readonly usesEnvironment?: true;
+  /** Of a field, the only bits (of 31:0) that it depends on; all bits of the others. */
+  readonly onlyBits?: { readonly [Name in VmcsFieldName]?: number };
+  /** It depends on more than fields: on the processor's state, or on memory (and perhaps on the state too). */
+  readonly usesEnvironment?: 'processor' | 'memory';
   readonly holds: (view: EntryView) => boolean;
   /** Why it does not hold, with the values. */
   readonly says: (view: EntryView) => string;

@@ -109,6 +109,8 @@ export class EntryView {
   readonly hostCr4: Bits<typeof CR4_BITS>;
   readonly hostEfer: Bits<typeof EFER_BITS>;
   readonly segments: Readonly<Record<SegmentName, SegmentView>>;
+  #injectionValue = 0;
+  #injection: InterruptionInfo = decodeInterruptionInfo(0);
 
   constructor(vmcs: Vmcs, capabilities: VmxCapabilities, environment: EntryEnvironment = DEFAULT_ENVIRONMENT) {
     this.vmcs = vmcs;
@@ -196,7 +198,12 @@ export class EntryView {
   }
   /** The VM-entry interruption-information field, taken apart. */
   get injection(): InterruptionInfo {
-    return decodeInterruptionInfo(this.low('VM_ENTRY_INTR_INFO_FIELD'));
+    const value = this.low('VM_ENTRY_INTR_INFO_FIELD');
+    if (value !== this.#injectionValue) {
+      this.#injection = decodeInterruptionInfo(value);
+      this.#injectionValue = value;
+    }
+    return this.#injection;
   }
   get activityState(): number {
     return this.low('GUEST_ACTIVITY_STATE');

@@ -66,7 +66,7 @@ export const apicControlChecks: readonly EntryCheck[] = controlChecks([
     id: 'control.tpr-threshold.not-above-vtpr',
     section: SECTION,
     fields: [...both, 'TPR_THRESHOLD', 'VIRTUAL_APIC_PAGE_ADDR'],
-    usesEnvironment: true,
+    usesEnvironment: 'memory',
     holds: (view) => {
       if (!view.primary.useTprShadow || view.secondary.virtualizeApicAccesses || view.secondary.virtualInterruptDelivery) return true;
       const priority = virtualTprPriority(view);

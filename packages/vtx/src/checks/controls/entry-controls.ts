@@ -131,7 +131,7 @@ export const entryControlChecks: readonly EntryCheck[] = controlChecks([
         change: (view) => turn(view, { entry: { entryToSmm: true } }),
       },
     }),
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
   },
   {
     ...needsRow({
@@ -144,7 +144,7 @@ export const entryControlChecks: readonly EntryCheck[] = controlChecks([
       suggest: (view) => turn(view, { entry: { deactivateDualMonitorTreatment: false } }),
       breakIt: { capabilities: 'vmx:manual', change: (view) => turn(view, { entry: { deactivateDualMonitorTreatment: true } }) },
     }),
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
   },
   {
     ...needsRow({
@@ -164,6 +164,6 @@ export const entryControlChecks: readonly EntryCheck[] = controlChecks([
         }),
       },
     }),
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
   },
 ]);

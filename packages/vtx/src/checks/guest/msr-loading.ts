@@ -78,7 +78,7 @@ export const msrLoadingChecks: readonly EntryCheck[] = MSR_LOAD_RULES.map(
     id: rule.id,
     section: rule.section,
     fields: ['VM_ENTRY_MSR_LOAD_COUNT', 'VM_ENTRY_MSR_LOAD_ADDR'],
-    usesEnvironment: true,
+    usesEnvironment: 'memory',
     holds: (view) => firstRefused(view, rule) === 0,
     says: (view) => `entry ${firstRefused(view, rule)} of the VM-entry MSR-load area: ${rule.says}`,
     suggest: (view) => ({ VM_ENTRY_MSR_LOAD_COUNT: BigInt(firstRefused(view, rule) - 1) }),

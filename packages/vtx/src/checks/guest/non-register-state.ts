@@ -160,7 +160,7 @@ const interruptibilityRows: readonly EntryCheckRow[] = [
     id: 'guest.interruptibility.smi-only-in-smm',
     section: SECTION,
     fields: ['GUEST_INTERRUPTIBILITY_INFO'],
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
     holds: (view) => view.environment.inSmm || !view.interruptibility.blockingBySmi,
     says: (view) => `${blocking(view)}: the logical processor is not in SMM, so blocking by SMI must be 0`,
     suggest: (view) => ({ GUEST_INTERRUPTIBILITY_INFO: view.interruptibility.with({ blockingBySmi: false }) }),
@@ -170,7 +170,7 @@ const interruptibilityRows: readonly EntryCheckRow[] = [
     id: 'guest.interruptibility.smi-with-entry-to-smm',
     section: SECTION,
     fields: ['GUEST_INTERRUPTIBILITY_INFO', 'VM_ENTRY_CONTROLS'],
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
     // Outside SMM "entry to SMM" itself is refused, and blocking by SMI must be 0.
     holds: (view) => !view.entry.entryToSmm || !view.environment.inSmm || view.interruptibility.blockingBySmi,
     says: (view) => `${blocking(view)}: the VM-entry control "entry to SMM" is 1, so blocking by SMI must be 1`,
@@ -298,7 +298,7 @@ const linkRows: readonly EntryCheckRow[] = (
     {
       id: 'guest.vmcs-link-pointer.revision',
       fields: ['VMCS_LINK_POINTER'],
-      usesEnvironment: true,
+      usesEnvironment: 'memory',
       holds: (view) => {
         const header = linkedHeader(view);
         return header === undefined || (header & 0x7fff_ffff) === view.capabilities.revisionId;
@@ -310,7 +310,7 @@ const linkRows: readonly EntryCheckRow[] = (
     {
       id: 'guest.vmcs-link-pointer.shadow-indicator',
       fields: ['VMCS_LINK_POINTER', 'SECONDARY_VM_EXEC_CONTROL'],
-      usesEnvironment: true,
+      usesEnvironment: 'memory',
       holds: (view) => {
         const header = linkedHeader(view);
         return header === undefined || header >>> 31 === (view.secondary.vmcsShadowing ? 1 : 0);
@@ -322,7 +322,7 @@ const linkRows: readonly EntryCheckRow[] = (
     {
       id: 'guest.vmcs-link-pointer.not-current',
       fields: ['VMCS_LINK_POINTER'],
-      usesEnvironment: true,
+      usesEnvironment: 'processor',
       // In SMM it must differ from the executive-VMCS pointer instead; the dual-monitor treatment is not ours.
       holds: (view) => !isLinkAddress(view) || view.environment.inSmm || view.address('VMCS_LINK_POINTER') !== view.environment.currentVmcs,
       says: (view) => `${fieldValue(view, 'VMCS_LINK_POINTER')}: that is the current VMCS itself`,

@@ -45,7 +45,7 @@ export const guestPdpteChecks: readonly EntryCheck[] = guestStateChecks([
     section: SECTION,
     qualification: 2,
     fields: ['GUEST_CR3', 'GUEST_CR0', 'GUEST_CR4', 'VM_ENTRY_CONTROLS', 'SECONDARY_VM_EXEC_CONTROL'],
-    usesEnvironment: true,
+    usesEnvironment: 'memory',
     holds: (view) => unsoundInMemory(view) === undefined,
     says: (view) =>
       `the guest will use PAE paging without EPT, but PDPTE${unsoundInMemory(view)} in memory at ${fieldValue(view, 'GUEST_CR3')} has P = 1 and a reserved bit set`,

@@ -354,12 +354,17 @@ const systemRows: readonly EntryCheckRow[] = [
   },
 ];
 
-/** SDM Vol. 3C, "Checks on Guest Segment Registers". */
-export const guestSegmentChecks: readonly EntryCheck[] = guestStateChecks([
+/** Of these, segments care only for RFLAGS.VM, CR0.PE and "IA-32e mode guest". */
+const onlyBits = { GUEST_RFLAGS: 1 << 17, GUEST_CR0: 1, VM_ENTRY_CONTROLS: 1 << 9 } as const;
+
+const segmentRows: readonly EntryCheckRow[] = [
   ...selectorRows,
   ...baseRows,
   ...virtual8086Rows,
   ...codeAndStackRows,
   ...[...SIX, 'TR' as const, 'LDTR' as const].flatMap((name) => commonRows(name)),
   ...systemRows,
-]);
+];
+
+/** SDM Vol. 3C, "Checks on Guest Segment Registers". */
+export const guestSegmentChecks: readonly EntryCheck[] = guestStateChecks(segmentRows.map((row) => ({ ...row, onlyBits })));

@@ -17,7 +17,7 @@ export const addressSpaceSizeChecks: readonly EntryCheck[] = hostStateChecks([
     id: 'host.address-space-size-is-ia32e-mode',
     section: SECTION,
     fields: ['VM_EXIT_CONTROLS'],
-    usesEnvironment: true,
+    usesEnvironment: 'processor',
     holds: (view) => view.exit.hostAddressSpaceSize === view.environment.inIa32eMode,
     says: (view) =>
       view.environment.inIa32eMode
