@@ -224,7 +224,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'syscall-sysret': change(`${SYSTEM}/fast-system-calls.ts`, 'flags & ~mask & ~Eflags.RF', 'flags & ~Eflags.RF'),
   swapgs: change(`${SYSTEM}/fast-system-calls.ts`, 'msrs.store(Msr.KERNEL_GS_BASE, base);', ''),
   'io-permission': change(`${CPU}/io-permission.ts`, 'if (offset + 1 > limit) raise(Vector.GP, 0);', ''),
-  a20: change('packages/vmm/src/pc/guest-ram.ts', '(enabled ? MIB : 0)', 'MIB'),
+  a20: change('packages/vmm/src/pc/guest-ram.ts', '- (isOdd ? MIB : 0)', ''),
   'self-modifying-code': change(
     'packages/x86/src/engine/memory/linear-memory.ts',
     'if (memory.marks.pageFlags[host >>> 12] !== 0) memory.marks.written(host, bytes);',

@@ -60,6 +60,8 @@ export class BareProcessors implements ProcessorSet {
 
   start(state: BootState): void {
     applyBootState(this.#processors.bootstrap, state);
+    // Firmware that starts at the reset vector sets the APIC up by itself.
+    if (state.keepsReset) return;
     // Virtual wire mode, as firmware leaves it (MultiProcessor Specification 1.4, 3.6.2.2): interrupts of the 8259 pair reach the first processor.
     this.#localApic.writeRegister(ApicRegister.SVR, SPURIOUS_ENABLED);
     this.#localApic.writeRegister(ApicRegister.LVT_LINT0, LINT0_EXTINT);
