@@ -143,7 +143,8 @@ export const ALLOWANCES: readonly Allowance[] = [
     rows: /^F(SIN|COS|SINCOS|PTAN|PATAN|2XM1|YL2X|YL2XP1)$/,
     fields: /^fsw$/,
     when: (_, { ours, silicon }) => ((Number.parseInt(ours, 16) ^ Number.parseInt(silicon, 16)) & ~0x210) === 0,
-    reason: 'C1 says whether the result was rounded up, UE of a tiny one whether it was inexact: of a result within the error bound, either may be.',
+    reason:
+      'C1 says whether the result was rounded up, UE of a tiny one whether it was inexact: of a result within the error bound, either may be.',
     section: 'SDM Vol. 1, 8.3.10 "Transcendental Instruction Accuracy"',
   },
   {

@@ -8,12 +8,16 @@ import type { ComparedMachine } from './machine.ts';
 import { Random } from './random.ts';
 import { type BatchResults, SiliconProcess } from './silicon-process.ts';
 
+/** Each new handler costs more where there are many: a machine is given up after so many cells. */
+export const CELLS_PER_MACHINE = 200;
+
 export interface RunOptions {
   /** Per cell, at least. */
   readonly instances: number;
   /** How many instances share an encoding. */
   readonly perEncoding: number;
-  readonly machines: Readonly<Record<string, ComparedMachine>>;
+  /** Makes the machines to compare, by projection. */
+  readonly machines: () => Readonly<Record<string, ComparedMachine>>;
   readonly decoder: Decoder;
   /** Of the contents of memory, and added to the cells' own seeds. */
   readonly seed?: number;
@@ -35,7 +39,10 @@ export interface CellReport {
 
 /** Generates, runs and compares. The next batch is generated while silicon runs the one before. */
 export async function runCells(cells: readonly Cell[], options: RunOptions): Promise<CellReport[]> {
-  const { instances, perEncoding, machines, decoder, seed = 1 } = options;
+  const { instances, perEncoding, decoder, seed = 1 } = options;
+  let machines = options.machines();
+  let cellsSeen = 0;
+  let last: CellReport | undefined;
   const silicon = new SiliconProcess();
   const comparator = new Comparator(seed);
   const reports: CellReport[] = cells.map((cell) => ({
@@ -56,6 +63,10 @@ export async function runCells(cells: readonly Cell[], options: RunOptions): Pro
       const at = batch.offsets[n] as number;
       const result = results.offsets[n] as number;
       report.instances++;
+      if (report !== last) {
+        last = report;
+        if (++cellsSeen % CELLS_PER_MACHINE === 0) machines = options.machines();
+      }
       if (results.bytes[result + 8] === 1) report.exceptions++;
       for (const [projection, machine] of Object.entries(machines)) {
         const differences: readonly Difference[] = comparator.judge(machine, report.cell, batch, at, results, result);

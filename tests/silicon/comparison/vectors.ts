@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib';
 import type { Decoder } from '@minusone/x86';
-import { Batch, CaseField, RESULT_HEADER_BYTES, ResultField } from './batch.ts';
+import { type Batch, CaseField, RESULT_HEADER_BYTES, ResultField } from './batch.ts';
 import { type Cell, nameOf, seedOf } from './cells.ts';
 import { encode } from './encoding.ts';
 import type { Host } from './host.ts';
@@ -64,7 +64,8 @@ function fold(batch: Batch, at: number, result: Uint8Array): void {
     result[ResultField.rflags + n]! ^= bytes[at + CaseField.rflags + n] as number;
   }
   const fxsave = batch.fxsaveOf(at);
-  if (fxsave > 0 && result[ResultField.hasState] === 1) for (let n = 0; n < 512; n++) result[RESULT_HEADER_BYTES + n]! ^= bytes[fxsave + n] as number;
+  if (fxsave > 0 && result[ResultField.hasState] === 1)
+    for (let n = 0; n < 512; n++) result[RESULT_HEADER_BYTES + n]! ^= bytes[fxsave + n] as number;
 }
 
 /** The results of a batch as they are stored. */
@@ -91,10 +92,19 @@ export function unfoldResults(batch: Batch, stored: Uint8Array): BatchResults {
 
 const pathOf = (vendor: string): string => join(DIRECTORY, `${vendor}.br`);
 
-export function writeVectors(header: Omit<VectorsHeader, 'cells' | 'seed'>, cells: readonly { cell: Cell; inputs: number; results: Uint8Array }[]): number {
-  const full: VectorsHeader = { ...header, seed: SEED, cells: cells.map(({ cell, inputs, results }) => [nameOf(cell), inputs, results.length]) };
+export function writeVectors(
+  header: Omit<VectorsHeader, 'cells' | 'seed'>,
+  cells: readonly { cell: Cell; inputs: number; results: Uint8Array }[],
+): number {
+  const full: VectorsHeader = {
+    ...header,
+    seed: SEED,
+    cells: cells.map(({ cell, inputs, results }) => [nameOf(cell), inputs, results.length]),
+  };
   const raw = Buffer.concat([Buffer.from(`${JSON.stringify(full)}\n`), ...cells.map(({ results }) => results)]);
-  const packed = brotliCompressSync(raw, { params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: raw.length } });
+  const packed = brotliCompressSync(raw, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: raw.length },
+  });
   writeFileSync(pathOf(header.vendor), packed);
   return packed.length;
 }
