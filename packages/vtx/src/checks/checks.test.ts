@@ -1,28 +1,15 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { VmxCapabilities } from '../capabilities/capabilities.ts';
 import { VMX_PRESETS, type VmxPresetName, vmxCapabilities } from '../capabilities/presets.ts';
 import { explainEntry } from '../explain/explain-entry.ts';
 import { SOUND_STATES, type SoundState, soundVmcs } from '../states/sound-states.ts';
-import { FIELD, type VmcsFieldName, vmcsFieldName } from '../vmcs/fields.ts';
+import { fieldBytes } from '../vmcs/encoding.ts';
+import { FIELD, VMCS_FIELD_NAMES, type VmcsFieldName, vmcsFieldName } from '../vmcs/fields.ts';
 import { Vmcs } from '../vmcs/vmcs.ts';
 import { ENTRY_CHECKS } from './all-checks.ts';
-import { DEFAULT_ENVIRONMENT } from './environment.ts';
-import { type Breaking, dependencies, type EntryCheck } from './row.ts';
+import { breakCheck } from './break-check.ts';
+import { dependencies } from './row.ts';
 import { EntryView } from './view.ts';
-
-/** The processor that a row's breaking asks for. */
-function processorOf({ capabilities: name = 'vmx:max', without = [] }: Breaking): VmxCapabilities {
-  const { declaration } = VMX_PRESETS[name];
-  return vmxCapabilities(name, { declaration: { eptVpid: declaration.eptVpid.filter((key) => !without.includes(key)) } });
-}
-
-/** A sound guest with exactly this rule broken. */
-function broken(check: EntryCheck): { vmcs: Vmcs; capabilities: VmxCapabilities; environment: Breaking['environment'] } {
-  const capabilities = processorOf(check.breakIt);
-  const vmcs = soundVmcs(check.breakIt.state ?? '64-bit', capabilities);
-  vmcs.assign(check.breakIt.change(new EntryView(vmcs, capabilities)));
-  return { vmcs, capabilities, environment: check.breakIt.environment };
-}
 
 /** A VMCS that notes which fields are read. */
 class ObservedVmcs extends Vmcs {
@@ -61,7 +48,7 @@ describe('a sound VMCS passes every check of VM entry (SDM Vol. 3C, 27.2, 27.3)'
 describe('each rule, broken alone, is the only one that fails, and its suggestion mends it', () => {
   for (const check of ENTRY_CHECKS) {
     test(`${check.section} ${check.id}`, () => {
-      const { vmcs, capabilities, environment } = broken(check);
+      const { vmcs, capabilities, environment } = breakCheck(check);
       const { failed, failure, ok } = explainEntry(vmcs, capabilities, environment);
       expect(failed.map(({ id }) => id)).toEqual([check.id]);
       expect(ok).toBe(false);
@@ -89,9 +76,9 @@ test('ids are unique', () => {
 test('a rule reads no field but those it names (and the words that gate them), so that an incremental check is sound', () => {
   // Every rule's broken guest is one state to read in.
   const views = ENTRY_CHECKS.map((start) => {
-    const { vmcs, capabilities, environment } = broken(start);
+    const { vmcs, capabilities, environment } = breakCheck(start);
     const observed = new ObservedVmcs(vmcs.region);
-    return { observed, view: new EntryView(observed, capabilities, { ...DEFAULT_ENVIRONMENT, ...environment }) };
+    return { observed, view: new EntryView(observed, capabilities, environment) };
   });
   const wrong: string[] = [];
   for (const check of ENTRY_CHECKS) {
@@ -133,4 +120,29 @@ test('controls are judged before host state, host state before guest state (SDM 
   const { failure, failed } = explainEntry(vmcs, capabilities);
   expect(failure).toBe('VMfailValid 7');
   expect(failed.map(({ id }) => id)).toEqual(['control.cr3-target-count', 'host.cr0.fixed', 'guest.rflags.bit-1']);
+});
+
+test('mending one failure after the other ends in a VM entry that succeeds', () => {
+  const capabilities = vmxCapabilities('vmx:max');
+  // Single bits flipped, or whole values replaced.
+  const write = fc.record({
+    name: fc.constantFrom(...VMCS_FIELD_NAMES),
+    bit: fc.nat(63),
+    value: fc.option(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+  });
+  fc.assert(
+    fc.property(fc.array(write, { maxLength: 12 }), (writes) => {
+      const vmcs = soundVmcs('64-bit', capabilities);
+      for (const { name, bit, value } of writes) {
+        vmcs.write(FIELD[name], BigInt.asUintN(8 * fieldBytes(FIELD[name]), value ?? vmcs.read(FIELD[name]) ^ (1n << BigInt(bit))));
+      }
+      for (let steps = 0; steps < 60; steps++) {
+        const first = explainEntry(vmcs, capabilities).failed[0];
+        if (first === undefined) return;
+        vmcs.assign(first.suggestion);
+      }
+      expect(explainEntry(vmcs, capabilities).failed.map(({ id }) => id)).toEqual([]);
+    }),
+    { numRuns: 200 },
+  );
 });

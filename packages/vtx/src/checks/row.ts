@@ -30,6 +30,23 @@ export interface Breaking {
   readonly change: (view: EntryView) => VmcsValues;
 }
 
+/** The titles of the sections of SDM Vol. 3C that rows cite: numbers move between editions (27 was 26 before December 2022), titles hardly. */
+export const SECTION_TITLES: Readonly<Record<string, string>> = {
+  '27.2.1.1': 'VM-Execution Control Fields',
+  '27.2.1.2': 'VM-Exit Control Fields',
+  '27.2.1.3': 'VM-Entry Control Fields',
+  '27.2.2': 'Checks on Host Control Registers, MSRs, and SSP',
+  '27.2.3': 'Checks on Host Segment and Descriptor-Table Registers',
+  '27.2.4': 'Checks Related to Address-Space Size',
+  '27.3.1.1': 'Checks on Guest Control Registers, Debug Registers, and MSRs',
+  '27.3.1.2': 'Checks on Guest Segment Registers',
+  '27.3.1.3': 'Checks on Guest Descriptor-Table Registers',
+  '27.3.1.4': 'Checks on Guest RIP, RFLAGS, and SSP',
+  '27.3.1.5': 'Checks on Guest Non-Register State',
+  '27.3.1.6': 'Checks on Guest Page-Directory-Pointer-Table Entries',
+  '27.4': 'Loading MSRs',
+};
+
 /** One rule of VM entry. */
 export interface EntryCheck {
   /** Stable and dotted: `guest.cr4.pcide-needs-ia32e`. */

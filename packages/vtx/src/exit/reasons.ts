@@ -170,7 +170,7 @@ export const ExitReason = {
 /** The name of a basic exit reason. */
 export type ExitReasonName = keyof typeof ExitReason;
 
-/** Bits of the exit reason besides the basic one (SDM Vol. 3C, Table 25-18, "Format of Exit Reason"). */
+/** Bits of the exit reason besides the basic one (SDM Vol. 3C, 25.9.1, "Format of Exit Reason"). */
 export const ExitReasonBit = {
   ENCLAVE_MODE: 0x0800_0000,
   PENDING_MTF: 0x1000_0000,

@@ -26,7 +26,7 @@ test('numbers and strings of digits are values; what fails is named with section
 test('the text has a line for each part', () => {
   expect(formatExplanation(explainJson('{ "GUEST_RFLAGS": 0 }')).split('\n')).toEqual([
     'VM entry fails: exit reason 33, qualification 0 (VM-entry failure due to invalid guest state).',
-    '  SDM Vol. 3C 27.3.1.4  guest.rflags.bit-1',
+    '  guest.rflags.bit-1: SDM Vol. 3C 27.3.1.4, "Checks on Guest RIP, RFLAGS, and SSP"',
     '    GUEST_RFLAGS is 0x0: bit 1 must be 1',
     '    values:  GUEST_RFLAGS = 0x0',
     '    suggest: GUEST_RFLAGS = 0x2',

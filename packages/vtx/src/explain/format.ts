@@ -1,3 +1,4 @@
+import { SECTION_TITLES } from '../checks/row.ts';
 import type { VmcsValues } from '../vmcs/vmcs.ts';
 import { type EntryExplanation, failureWords } from './explain-entry.ts';
 

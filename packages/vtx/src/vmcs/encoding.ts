@@ -9,7 +9,7 @@ const TYPES: readonly VmcsFieldType[] = ['control', 'read-only data', 'guest sta
 /** Bits of an encoding that must be 0: bit 12 and bits 31:15. */
 export const ENCODING_RESERVED = 0xffff_9000;
 
-/** The parts of an encoding (SDM Vol. 3C, Table 25-21, "Structure of VMCS Component Encoding"). */
+/** The parts of an encoding (SDM Vol. 3C, 25.11.2, "Structure of VMCS Component Encoding"). */
 export interface VmcsEncoding {
   /** Bit 0: full access, or the high 32 bits of a 64-bit field. */
   readonly access: 'full' | 'high';

@@ -1,6 +1,6 @@
 /** One row of the VMCS: a field, its encoding, and what must be supported for it to exist (SDM Vol. 3C, 25.11.2 and Appendix B, "Field Encoding in VMCS"). */
 export interface VmcsField {
-  /** SDM Vol. 3C, Table 25-21, "Structure of VMCS Component Encoding". */
+  /** SDM Vol. 3C, 25.11.2, "Structure of VMCS Component Encoding". */
   readonly encoding: number;
   /** The field as the manual's text calls it. */
   readonly title: string;
@@ -26,7 +26,7 @@ export const VMCS_FIELDS = {
     section: '25.6.8',
     needs: ['pinBased.processPostedInterrupts'],
   },
-  HLAT_PREFIX_SIZE: { encoding: 0x0006, title: 'HLAT prefix size', section: '25.6.22', needs: ['tertiary.enableHlat'] },
+  HLAT_PREFIX_SIZE: { encoding: 0x0006, title: 'HLAT prefix size', section: '25.6.23', needs: ['tertiary.enableHlat'] },
   LAST_PID_POINTER_INDEX: { encoding: 0x0008, title: 'Last PID-pointer index', section: '25.6.8', needs: ['tertiary.ipiVirtualization'] },
   GUEST_ES_SELECTOR: { encoding: 0x0800, title: 'Guest ES selector', section: '25.4.1' },
   GUEST_CS_SELECTOR: { encoding: 0x0802, title: 'Guest CS selector', section: '25.4.1' },
@@ -57,7 +57,7 @@ export const VMCS_FIELDS = {
   VM_EXIT_MSR_LOAD_ADDR: { encoding: 0x2008, title: 'VM-exit MSR-load address', section: '25.7.2' },
   VM_ENTRY_MSR_LOAD_ADDR: { encoding: 0x200a, title: 'VM-entry MSR-load address', section: '25.8.2' },
   EXECUTIVE_VMCS_POINTER: { encoding: 0x200c, title: 'Executive-VMCS pointer', section: '25.6.10' },
-  PML_ADDRESS: { encoding: 0x200e, title: 'PML address', section: '25.6.16', needs: ['secondary.enablePml'] },
+  PML_ADDRESS: { encoding: 0x200e, title: 'PML address', section: '25.6.19', needs: ['secondary.enablePml'] },
   TSC_OFFSET: { encoding: 0x2010, title: 'TSC offset', section: '25.6.5' },
   VIRTUAL_APIC_PAGE_ADDR: { encoding: 0x2012, title: 'Virtual-APIC address', section: '25.6.8', needs: ['primary.useTprShadow'] },
   APIC_ACCESS_ADDR: { encoding: 0x2014, title: 'APIC-access address', section: '25.6.8', needs: ['secondary.virtualizeApicAccesses'] },
@@ -79,15 +79,15 @@ export const VMCS_FIELDS = {
   VE_INFORMATION_ADDRESS: {
     encoding: 0x202a,
     title: 'Virtualization-exception information address',
-    section: '25.6.18',
+    section: '25.6.20',
     needs: ['secondary.eptViolationVe'],
   },
-  XSS_EXIT_BITMAP: { encoding: 0x202c, title: 'XSS-exiting bitmap', section: '25.6.19', needs: ['secondary.enableXsavesXrstors'] },
+  XSS_EXIT_BITMAP: { encoding: 0x202c, title: 'XSS-exiting bitmap', section: '25.6.21', needs: ['secondary.enableXsavesXrstors'] },
   ENCLS_EXITING_BITMAP: { encoding: 0x202e, title: 'ENCLS-exiting bitmap', section: '25.6.16', needs: ['secondary.enableEnclsExiting'] },
   SUB_PAGE_PERMISSION_TABLE_POINTER: {
     encoding: 0x2030,
     title: 'Sub-page-permission-table pointer (SPPTP)',
-    section: '25.6.20',
+    section: '25.6.22',
     needs: ['secondary.subPageWritePermissionsForEpt'],
   },
   TSC_MULTIPLIER: { encoding: 0x2032, title: 'TSC multiplier', section: '25.6.5', needs: ['secondary.useTscScaling'] },
@@ -100,7 +100,7 @@ export const VMCS_FIELDS = {
   HLAT_POINTER: {
     encoding: 0x2040,
     title: 'Hypervisor-managed linear-address translation pointer (HLATP)',
-    section: '25.6.22',
+    section: '25.6.23',
     needs: ['tertiary.enableHlat'],
   },
   PID_POINTER_TABLE: { encoding: 0x2042, title: 'PID-pointer table address', section: '25.6.8', needs: ['tertiary.ipiVirtualization'] },
@@ -164,7 +164,7 @@ export const VMCS_FIELDS = {
   },
   PLE_GAP: { encoding: 0x4020, title: 'PLE_Gap', section: '25.6.13', needs: ['secondary.pauseLoopExiting'] },
   PLE_WINDOW: { encoding: 0x4022, title: 'PLE_Window', section: '25.6.13', needs: ['secondary.pauseLoopExiting'] },
-  NOTIFY_WINDOW: { encoding: 0x4024, title: 'Instruction-timeout control', section: '25.6.21', needs: ['secondary.instructionTimeout'] },
+  NOTIFY_WINDOW: { encoding: 0x4024, title: 'Instruction-timeout control', section: '25.6.25', needs: ['secondary.instructionTimeout'] },
   VM_INSTRUCTION_ERROR: { encoding: 0x4400, title: 'VM-instruction error', section: '25.9.5' },
   VM_EXIT_REASON: { encoding: 0x4402, title: 'Exit reason', section: '25.9.1' },
   VM_EXIT_INTR_INFO: { encoding: 0x4404, title: 'VM-exit interruption information', section: '25.9.2' },
