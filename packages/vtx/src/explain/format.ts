@@ -17,7 +17,7 @@ export function formatExplanation(explanation: EntryExplanation): string {
   const lines = [`VM entry fails: ${explanation.failure} (${failureWords(explanation.failure)}).`];
   for (const { id, section, says, values, suggestion } of explanation.failed) {
     lines.push(
-      `  SDM Vol. 3C ${section}  ${id}`,
+      `  ${id}: SDM Vol. 3C ${section}, "${SECTION_TITLES[section]}"`,
       `    ${says}`,
       `    values:  ${assignments(values)}`,
       `    suggest: ${assignments(suggestion)}`,
