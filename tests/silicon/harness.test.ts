@@ -103,6 +103,14 @@ describe.skipIf(unavailable)('the silicon harness', () => {
       expect(in16.regs[RAX]).toBe(0x10000n);
     });
 
+    test('with window segments, 16-bit addresses count from the data window, and a limit violation is #GP', async () => {
+      const load = { mode: 16, windowSegments: true, memory: [{ address: DATA + 0x10, bytes: hex('3412') }] } as const;
+      const result = await run('8b07', { ...load, regs: regs({ rbx: 0x10, rsp: 0x800 }) }); // mov ax, [bx]
+      expect(result.regs[RAX]).toBe(0x1234n);
+      expect(result.selectors).toMatchObject({ ds: 0x17, es: 0x17, ss: 0x1f });
+      expect(await run('8b07', { ...load, regs: regs({ rbx: 0x1fff }) })).toMatchObject({ status: 'exception', vector: 13 });
+    });
+
     test('SSE, AVX and x87 registers go in and come out', async () => {
       const addss = await run('f30f58c1', { fxsave: fxsave({ xmm: [floats(1, 2), floats(1, 2)] }) });
       expect(addss.fxsave?.slice(160, 176)).toEqual(floats(2, 2));
