@@ -106,6 +106,8 @@ export class StackCursor {
     this.#locate(bytes);
     const { linear, linearLow, linearHigh } = this.#cpu;
     this.high = 0;
+    // Alignment is checked for the whole item.
+    if (bytes === 8 && (linearLow & 7) !== 0) linear.probe(linearLow, linearHigh, 8, false, this.#rights);
     let low: number;
     if (bytes === 2) low = linear.read16(linearLow, linearHigh, this.#rights);
     else low = linear.read32(linearLow, linearHigh, this.#rights);
