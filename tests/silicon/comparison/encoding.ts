@@ -36,7 +36,7 @@ export function pickDataOffset(random: Random, bytes: number): number {
  * `pinned`: plain, and memory operands stand near rSI or rDI, for sequences. Undefined: the bytes are another instruction (a prefix belongs to another form) or none.
  */
 export function encode(cell: Cell, decoder: Decoder, random: Random, pinned = false): Encoding | undefined {
-  for (let attempt = 0; attempt < 6; attempt++) {
+  for (let attempt = 0; attempt < 24; attempt++) {
     const encoding = tryEncode(cell, decoder, random, pinned);
     if (encoding !== undefined) return encoding;
   }
