@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Command } from './commands/command.ts';
 import { demoCommand } from './commands/demo.ts';
 import { disasmCommand } from './commands/disasm.ts';
+import { explainCommand } from './commands/explain.ts';
 import { guestsCommand } from './commands/guests.ts';
 import { linuxCommand } from './commands/linux.ts';
 import { runCommand } from './commands/run.ts';
@@ -11,7 +12,7 @@ import { parseOptions } from './options/option.ts';
 import { reportError } from './report-error.ts';
 import type { CliIo } from './terminal/cli-io.ts';
 
-const COMMANDS: readonly Command[] = [runCommand, linuxCommand, guestsCommand, disasmCommand, demoCommand];
+const COMMANDS: readonly Command[] = [runCommand, linuxCommand, guestsCommand, disasmCommand, explainCommand, demoCommand];
 const FAILURE_STATUS = 1;
 
 /**
