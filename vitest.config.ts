@@ -9,5 +9,11 @@ if (process.env.MINUSONE_LONG !== '1') exclude.push('**/*.long.test.ts');
 export default defineConfig({
   resolve: { conditions: ['@minusone/source'] },
   ssr: { resolve: { conditions: ['@minusone/source', 'node', 'import', 'default'] } },
-  test: { include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts'], exclude, testTimeout: 60_000, maxWorkers: '100%' },
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'tests/**/*.test.ts'],
+    exclude,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    maxWorkers: '100%',
+  },
 });
