@@ -10,7 +10,7 @@ const kernel = files.write('kernel', 'no kernel at all, but it is long enough to
 
 /** What is typed, and what the one line on standard error says. */
 const MISTAKES: readonly (readonly [what: string, args: readonly string[], says: RegExp])[] = [
-  ['no command', [], /no command\..*run, linux, guests, disasm, demo.*\[USAGE\]/],
+  ['no command', [], /no command\..*run, linux, guests, disasm, explain, demo.*\[USAGE\]/],
   ['an unknown command', ['walk'], /no command 'walk'/],
   ['an unknown option', ['run', '--colour', '--flat', guest], /no option '--colour'/],
   ['an unknown option that resembles one', ['run', '--kern', 'x'], /no option '--kern'.*Did you mean --kernel\?/],
