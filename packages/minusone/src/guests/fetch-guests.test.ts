@@ -15,7 +15,7 @@ printf 'linux-image-cloud-amd64\\n  Depends: linux-image-9.9-cloud-amd64\\n  Sug
   'apt-get': `echo "get $*" >> "$FAKE/log"
 case "$*" in
 *--version) ;;
-*update) [ -e "$FAKE/no-network" ] && { echo "W: noise" >&2; echo "E: Could not resolve 'deb.debian.org'" >&2; exit 100; }; exit 0;;
+*update) [ -e "$FAKE/no-network" ] && { echo "W: noise" >&2; echo "E: Could not resolve 'packages.example'" >&2; exit 100; }; exit 0;;
 *download\\ linux-image-9.9-cloud-amd64) sleep 0.3; cp "$FAKE/kernel.tar" kernel_9.9_amd64.deb;;
 *download\\ busybox-static) cp "$FAKE/busybox.tar" busybox_1_amd64.deb;;
 *) exit 100;;
