@@ -51,7 +51,7 @@ export class Apt {
       } catch (error) {
         throw new GuestsUnavailableError(
           `there is no ${tool} here`,
-          "On a system that is not Debian's kind, take the packages linux-image-*-cloud-amd64 and busybox-static from https://packages.debian.org, " +
+          "On a system that is not Debian's kind, take the packages linux-image-*-cloud-amd64 and busybox-static from another machine or a mirror of Debian, " +
             'unpack them, and use `minusone run --kernel vmlinuz --initrd initrd.img`; or run `minusone guests` in a Debian container and copy what it makes.',
           error,
         );

@@ -113,7 +113,7 @@ describe('fetchGuests', () => {
     for (const name of ['no-lists', 'no-network']) writeFileSync(join(fake, name), '');
     await expect(fetchGuests({ folder })).rejects.toMatchObject({
       code: 'GUESTS_UNAVAILABLE',
-      message: expect.stringMatching(/Could not resolve 'deb\.debian\.org'.*Check the network/),
+      message: expect.stringMatching(/Could not resolve 'packages\.example'.*Check the network/),
     });
     expect(readdirSync(folder).filter((name) => /lock|fetching/.test(name))).toEqual([]);
   });
