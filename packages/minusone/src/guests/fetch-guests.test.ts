@@ -122,7 +122,7 @@ describe('fetchGuests', () => {
     process.env.PATH = folder;
     await expect(fetchGuests({ folder })).rejects.toMatchObject({
       code: 'GUESTS_UNAVAILABLE',
-      message: expect.stringMatching(/no apt-get here.*packages\.debian\.org.*--kernel/),
+      message: expect.stringMatching(/no apt-get here.*a mirror of Debian.*--kernel/),
     });
   });
 
