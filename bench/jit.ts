@@ -1,6 +1,7 @@
 import type { JitOptions } from '../packages/x86/src/engine/jit/region-cache.ts';
 import { TestCpu } from '../packages/x86/src/engine/test-machine.ts';
 import { compileGuest, loadElf } from './native-guest.ts';
+import { median } from './statistics.ts';
 
 /**
  * The region JIT against the interpreter on two guests compiled by the host's gcc: millions of instructions a second and their ratio, medians of five
@@ -17,7 +18,6 @@ function measure(cpu: TestCpu, budget: number): number {
   if (exit !== 1) throw new Error(`The guest ended with exit ${exit}.`);
   return instructions / (performance.now() - start) / 1000;
 }
-const median = (rates: readonly number[]): number => [...rates].sort((a, b) => a - b)[rates.length >> 1] as number;
 const show = (rates: readonly number[]): string =>
   `${median(rates).toFixed(1)} (${Math.min(...rates).toFixed(1)} to ${Math.max(...rates).toFixed(1)})`;
 

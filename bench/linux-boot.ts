@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { defaultCache, kernelAndInitrd } from './guests.ts';
+import { median } from './statistics.ts';
 
 /**
  * Debian's cloud kernel to the shell's prompt: our interpreter, our JIT, and, where it is installed, QEMU's TCG, taken in turns. Seconds of wall time from process
@@ -48,8 +49,6 @@ function peakMemory(pid: number): number {
   const { stdout } = spawnSync('sh', ['-c', `grep VmHWM /proc/${pid}/status`], { encoding: 'utf8' });
   return Math.round(Number(/(\d+)/.exec(stdout)?.[1] ?? 0) / 1024);
 }
-
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
 const guests = await kernelAndInitrd(defaultCache());
 if (guests === undefined) {

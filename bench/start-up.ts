@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { asm16 } from '@minusone/asm';
+import { median } from './statistics.ts';
 
 /**
  * From process start to the first guest instruction: the command line runs a guest of one instruction (a write to the debug-exit port), against `node -e 0`.
@@ -25,7 +26,6 @@ function milliseconds(args: readonly string[]): number {
   spawnSync(process.execPath, args, { stdio: 'ignore' });
   return performance.now() - start;
 }
-const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
 
 const bare: number[] = [];
 const ours: number[] = [];
