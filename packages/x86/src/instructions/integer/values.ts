@@ -1,4 +1,4 @@
-import { and, type Expr, extendU, i32, i64, ne, shrU, wrap } from '@minusone/wasm';
+import { and, type Expr, extendU, i32, i64, shrU, wrap } from '@minusone/wasm';
 
 /**
  * Small words that the integer semantics share. Quantities of 1, 2 and 4 bytes are i32, of 8 bytes i64; see `Emit`.
@@ -27,9 +27,4 @@ export function widen(bytes: number, x: Expr): Expr {
 /** The low 32 bits of a value of the width. */
 export function narrow(bytes: number, x: Expr): Expr {
   return bytes === 8 ? wrap(x) : x;
-}
-
-/** i32 1 where the two differ. */
-export function differs(a: Expr, b: Expr): Expr {
-  return ne(a, b);
 }
