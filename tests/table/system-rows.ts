@@ -63,6 +63,7 @@ export const SYSTEM_ROWS: Readonly<Record<string, readonly string[]>> = {
   RDTSC: ['0F 31'],
   RDTSCP: ['0F 01 F9'],
   RDPMC: ['0F 33'],
+  PAUSE: ['F3 90'],
   HLT: ['F4'],
   MONITOR: ['NP 0F 01 C8'],
   MWAIT: ['NP 0F 01 C9'],
@@ -84,4 +85,4 @@ export const SYSTEM_ROWS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Those of them whose usual case is an emitter besides, as they are executed so often: that hands over to the TypeScript, and does the same. */
-export const WARM_ROWS: readonly string[] = ['CLI', 'STI', 'PUSHF/PUSHFD/PUSHFQ', 'RDTSC', 'RDTSCP'];
+export const WARM_ROWS: readonly string[] = ['CLI', 'STI', 'PUSHF/PUSHFD/PUSHFQ', 'RDTSC', 'RDTSCP', 'PAUSE'];

@@ -10,6 +10,7 @@ export * from './decode/insn.ts';
 export * from './decode/operand-size.ts';
 export * from './decode/operands.ts';
 export * from './decode/resolve-operands.ts';
+export { decoderFor } from './decoder-for.ts';
 export * from './disassemble/disassemble.ts';
 export * from './disassemble/format.ts';
 export { CpuEngine } from './engine/cpu-engine.ts';
@@ -19,6 +20,7 @@ export { type Block, CodeSpace, type CodeUser } from './engine/interpreter/code-
 export type { JitOptions, RegionCache } from './engine/jit/region-cache.ts';
 export type { RegionLimits } from './engine/jit/region-graph.ts';
 export { instructionTable } from './instructions/index.ts';
+export * from './instructions/system/operand-access.ts';
 export type { Emit, FlagsEmit, FpuEmit, Operand, Value } from './semantics/emit.ts';
 export { type Subroutine, subroutine } from './semantics/subroutine.ts';
 export * from './state/layout.ts';

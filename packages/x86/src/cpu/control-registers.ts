@@ -1,8 +1,8 @@
-import { PagingControls, type PagingKind, pdpteHasReservedBits } from '@minusone/mmu';
+import { Access, PagingControls, type PagingKind, pdpteHasReservedBits, StageResult, WalkFault } from '@minusone/mmu';
 import { Segment, State } from '../state/layout.ts';
 import { Cr0, Cr4, Efer } from './control-bits.ts';
 import type { Cpu } from './cpu.ts';
-import { raise, Vector } from './fault.ts';
+import { guestFault, raise, SECOND_STAGE_FAULT, Vector } from './fault.ts';
 import { Attribute } from './segments/descriptor.ts';
 import { attributesOf, baseLowOf, limitOf, selectorOf, setSegment } from './segments/segment-register.ts';
 
@@ -143,10 +143,25 @@ export function writeCr4(cpu: Cpu, value: number, high = 0): void {
   cpu.updateMode();
 }
 
+const stageResult = new StageResult();
+
+/** Eight bytes at a guest-physical address of the layer that runs: through its second stage (SDM Vol. 3C, 29.3.1), whose fault is the layer's to exit with. */
+function readGuestPhysical64(cpu: Cpu, gpa: number): bigint {
+  const { stage } = cpu;
+  if (stage === null) return cpu.physical.read64(gpa);
+  if (stage.translate(gpa, Access.READ, stageResult, null)) return cpu.physical.read64(stageResult.pa);
+  const result = cpu.engine.walkResult;
+  Object.assign(result.stage, stageResult);
+  result.fault = WalkFault.SECOND_STAGE;
+  result.stageOnTable = true;
+  guestFault.addressLow = guestFault.addressHigh = 0;
+  return raise(SECOND_STAGE_FAULT);
+}
+
 /** PAE paging: the four PDPTEs, checked (SDM Vol. 3A, 4.4.1). #GP(0) for a reserved bit of a present one. */
 function loadPdptes(cpu: Cpu, cr3: number): void {
   const base = (cr3 & ~0x1f) >>> 0;
-  const entries = [0, 1, 2, 3].map((i) => cpu.physical.read64(base + i * 8));
+  const entries = [0, 1, 2, 3].map((i) => readGuestPhysical64(cpu, base + i * 8));
   const refused = entries.some((entry) =>
     pdpteHasReservedBits(Number(BigInt.asIntN(32, entry)), Number(BigInt.asIntN(32, entry >> 32n)), cpu.model.physicalBits),
   );
@@ -179,12 +194,15 @@ export function writeEfer(cpu: Cpu, value: bigint): void {
 
 /** CR8 is the task priority of the local APIC (SDM Vol. 3A, 10.8.6.1). */
 export function readCr8(cpu: Cpu): number {
+  const virtual = cpu.layer?.readCr8?.();
+  if (virtual !== undefined) return virtual;
   return cpu.apic === undefined ? cpu.registers.get32(State.cr8) : cpu.apic.taskPriority >>> 4;
 }
 
 export function writeCr8(cpu: Cpu, value: bigint): void {
   if (value > 15n) raise(Vector.GP, 0);
   const priority = Number(value);
+  if (cpu.layer?.writeCr8?.(priority)) return;
   cpu.registers.set32(State.cr8, priority);
   if (cpu.apic !== undefined) cpu.apic.taskPriority = priority << 4;
 }

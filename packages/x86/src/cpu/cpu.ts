@@ -1,9 +1,9 @@
 import type { InterruptAcknowledge } from '@minusone/core';
 import { InternalError } from '@minusone/core';
 import type { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
-import type { PagingControls } from '@minusone/mmu';
+import type { PagingControls, SecondStage } from '@minusone/mmu';
 import type { Insn } from '../decode/insn.ts';
-import type { Engine, EngineHost, LinearAccess } from '../engine/engine.ts';
+import type { Engine, EngineHost, LinearAccess, ReadGate } from '../engine/engine.ts';
 import { Exit } from '../engine/exit.ts';
 import { Leave, STATE_BYTES, State } from '../state/layout.ts';
 import { ModeBit } from '../state/mode.ts';
@@ -17,8 +17,8 @@ import { DebugRegisters } from './debug.ts';
 import { deliverEvent } from './deliver-event.ts';
 import { Eflags } from './eflags.ts';
 import { DeliveredEvent, EventType, isFaultClass } from './event.ts';
-import { type Extension, type InterceptEvent, type Layer, layerExit } from './extension.ts';
-import { guestFault, raise, Vector } from './fault.ts';
+import { type Extension, type InterceptEvent, instructionWaits, type Layer, layerExit } from './extension.ts';
+import { guestFault, raise, SECOND_STAGE_FAULT, Vector } from './fault.ts';
 import { deriveModeWord } from './mode-word.ts';
 import { MsrFile } from './msr/msr-file.ts';
 import { initState, resetState, startUp } from './reset.ts';
@@ -39,6 +39,8 @@ export interface CpuOptions {
   readonly engine: (host: Cpu) => Engine;
   readonly timeStamp: TimeStampSource;
   readonly extensions?: readonly Extension[];
+  /** Device reads that must be answered from outside first: `run` then returns 'restart'. */
+  readonly gate?: ReadGate;
 }
 
 /**
@@ -60,6 +62,7 @@ export class Cpu implements EngineHost {
   readonly extensions: readonly Extension[];
   /** Memory of the layer that runs now. */
   physical: PhysicalAddressSpace;
+  readonly gate: ReadGate | undefined;
   paging: PagingControls;
 
   /** The local APIC, once connected; and who answers INTA (the APIC, or the 8259 pair of a machine without). */
@@ -69,6 +72,8 @@ export class Cpu implements EngineHost {
   activity: Activity = Activity.ACTIVE;
   interruptShadow: InterruptShadow = InterruptShadow.NONE;
   nmiBlocked = false;
+  /** AMD-V's global interrupt flag (APM Vol. 2, 15.17): while it is false, INTR, NMI, INIT and debug traps wait. */
+  globalInterruptFlag = true;
   /** Bits for DR6 of debug traps that the last instruction earned. */
   pendingDebug = 0;
   /** What is being delivered (IDT-vectoring information). */
@@ -107,6 +112,7 @@ export class Cpu implements EngineHost {
     this.ports = options.ports;
     this.model = (options.extensions ?? []).reduce((model, extension) => model.with(...extension.features), options.model);
     this.extensions = options.extensions ?? [];
+    this.gate = options.gate;
     this.timeStamp = options.timeStamp;
     this.state = options.memory.allocate(STATE_BYTES, 64);
     this.registers = new Registers(options.memory, this.state);
@@ -115,6 +121,7 @@ export class Cpu implements EngineHost {
     this.paging = pagingControls(this);
     this.engine = options.engine(this);
     this.linear = this.engine.linear;
+    for (const extension of this.extensions) extension.attach?.(this);
     this.reset();
   }
 
@@ -168,7 +175,18 @@ export class Cpu implements EngineHost {
   }
   set layer(layer: Layer | undefined) {
     this.#layer = layer;
-    this.registers.set32(State.layered, layer === undefined ? 0 : 1);
+    this.layerChanged();
+  }
+  /** To be called after the layer's `slowRows` changed; after its `stage` or `addressSpaceTag` changed, call `updateMode` too, which selects the translations. */
+  layerChanged(): void {
+    this.registers.set32(State.layered, this.#layer?.slowRows ?? 0);
+  }
+  /** From guest-physical addresses of the layer to those of the machine. */
+  get stage(): SecondStage | null {
+    return this.#layer?.stage ?? null;
+  }
+  get addressSpaceTag(): number {
+    return this.#layer?.addressSpaceTag ?? 0;
   }
 
   // For system rows
@@ -207,7 +225,15 @@ export class Cpu implements EngineHost {
   /** INT n, INT3, INTO, INT1: delivers at once; the return address is the next instruction. */
   softwareInterrupt(vector: number, type: EventType): void {
     this.skipSingleStep();
-    this.#deliver(this.delivering.set(vector, type, this.nextRipLow, this.nextRipHigh), false);
+    const event = this.delivering.set(vector, type, this.nextRipLow, this.nextRipHigh);
+    event.length = this.engine.currentInsn().length;
+    this.#deliver(event, false);
+  }
+  /** The second stage refused an access, as the engine noted: the layer's to exit with. */
+  secondStageFault(): void {
+    const { addressLow, addressHigh } = guestFault;
+    const taken = this.layer?.intercept({ kind: 'second-stage-fault', result: this.engine.walkResult, addressLow, addressHigh });
+    if (taken !== true) throw new InternalError('A fault of the second stage that nobody takes.', { rip: this.registers.rip });
   }
 
   // Signals from outside (the APIC's host). Each makes a running engine leave after its instruction.
@@ -332,8 +358,8 @@ export class Cpu implements EngineHost {
     }
     this.#ripBefore = registers.get32(State.rip);
     const exit = one ? engine.executeOne() : engine.execute();
-    if (exit === Exit.SYSTEM) this.#system(flags);
-    else if (exit === Exit.FAULT) this.#wasmFault();
+    if (exit === Exit.SYSTEM) return this.#system(flags);
+    if (exit === Exit.FAULT) this.#wasmFault();
     else if (exit !== Exit.RESTART && one) this.#completed(flags);
     return exit;
   }
@@ -356,7 +382,7 @@ export class Cpu implements EngineHost {
     return this.registers.get32(State.rip) === ((this.#ripBefore + this.engine.currentInsn().length) | 0);
   }
 
-  #system(flagsBefore: number): void {
+  #system(flagsBefore: number): Exit {
     try {
       const insn = this.engine.currentInsn();
       const execute = insn.form.row.execute;
@@ -366,8 +392,9 @@ export class Cpu implements EngineHost {
       this.registers.set32(State.rip, this.nextRipLow);
       this.registers.set32(State.rip + 4, this.nextRipHigh);
       this.#completed(flagsBefore);
+      return Exit.SYSTEM;
     } catch (thrown) {
-      this.#caught(thrown);
+      return this.#caught(thrown);
     }
   }
 
@@ -380,16 +407,18 @@ export class Cpu implements EngineHost {
   }
 
   /** A fault (or a layer's exit) thrown by TypeScript code on behalf of the guest; anything else is a defect and goes on. */
-  #caught(thrown: unknown): void {
+  #caught(thrown: unknown): Exit {
     this.ext = 0;
     this.#nextShadow = InterruptShadow.NONE;
     this.#skipTrap = false;
     this.#resumeFlagLoaded = false;
-    if (thrown === layerExit) return;
-    if (thrown !== guestFault) throw thrown;
+    if (thrown === layerExit) return Exit.SYSTEM;
+    if (thrown !== guestFault && thrown !== instructionWaits) throw thrown;
     // The instruction was taken from the budget, and did not complete; its fault's delivery is what counts.
     this.registers.set32(State.budget, this.registers.get32(State.budget) + 1);
+    if (thrown === instructionWaits) return Exit.RESTART;
     this.#exception(guestFault.vector, guestFault.errorCode, guestFault.hasErrorCode);
+    return Exit.FAULT;
   }
 
   #wasmFault(): void {
@@ -401,6 +430,10 @@ export class Cpu implements EngineHost {
 
   /** A fault at the current instruction, which left no trace. */
   #exception(vector: number, errorCode: number, withErrorCode: boolean): void {
+    if (vector === SECOND_STAGE_FAULT) {
+      this.secondStageFault();
+      return;
+    }
     this.pendingDebug = 0;
     if (vector === Vector.DB) {
       this.#debugException(errorCode, true);
@@ -434,29 +467,42 @@ export class Cpu implements EngineHost {
 
   /** Takes at most one event, by priority (SDM Vol. 3A, Table 6-2). True where something happened. */
   #takeEvent(): boolean {
-    if (this.#init) return this.#takeInit();
+    if (!this.globalInterruptFlag) return false;
+    if (this.#init && !this.#blocksInit()) return this.#takeInit();
     if (this.activity === Activity.WAIT_FOR_SIPI) return this.#takeStartUp();
     if (this.activity === Activity.SHUTDOWN) return false;
-    const { layer } = this;
-    if (layer?.wantsBoundary && layer.boundary()) return true;
     if (this.pendingDebug !== 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
       this.#debugException(this.pendingDebug, false);
       return true;
     }
-    if (this.#nmi && !this.nmiBlocked && this.interruptShadow !== InterruptShadow.MOV_SS) return this.#takeNmi();
-    if (this.#interrupt && this.interruptShadow === InterruptShadow.NONE && this.#interruptsEnabled()) return this.#takeInterrupt();
+    const { layer } = this;
+    if (layer?.wantsBoundary && layer.boundary()) return true;
+    if (this.#nmi && this.#nmiAccepted()) return this.#takeNmi();
+    if (this.#interrupt && this.#interruptAccepted()) return this.#takeInterrupt();
     return false;
   }
 
-  #interruptsEnabled(): boolean {
-    return (this.registers.get32(State.eflags) & Eflags.IF) !== 0;
+  #nmiAccepted(): boolean {
+    const unmasked = !this.nmiBlocked && this.interruptShadow !== InterruptShadow.MOV_SS;
+    return this.#layer === undefined ? unmasked : this.#layer.acceptsNmi(unmasked);
+  }
+  #interruptAccepted(): boolean {
+    const unmasked = this.interruptShadow === InterruptShadow.NONE && (this.registers.get32(State.eflags) & Eflags.IF) !== 0;
+    return this.#layer === undefined ? unmasked : this.#layer.acceptsInterrupt(unmasked);
+  }
+  #blocksInit(): boolean {
+    if (this.#layer !== undefined) return false;
+    for (const extension of this.extensions) if (extension.blocksInit?.(this)) return true;
+    return false;
   }
 
   #wakes(): boolean {
-    if (this.#init) return true;
+    if (!this.globalInterruptFlag) return false;
+    if (this.#init && !this.#blocksInit()) return true;
     if (this.activity === Activity.WAIT_FOR_SIPI) return this.#sipi >= 0;
     if (this.activity !== Activity.HALTED) return false;
-    return (this.#nmi && !this.nmiBlocked) || (this.#interrupt && this.#interruptsEnabled()) || this.pendingDebug !== 0;
+    if (this.#layer?.wantsBoundary) return true;
+    return (this.#nmi && this.#nmiAccepted()) || (this.#interrupt && this.#interruptAccepted()) || this.pendingDebug !== 0;
   }
 
   #takeInit(): boolean {
@@ -507,6 +553,7 @@ export class Cpu implements EngineHost {
       errorCode,
       withErrorCode,
     );
+    event.length = length;
     this.#deliver(event, type === EventType.HARDWARE_EXCEPTION && isFaultClass(vector));
   }
 
@@ -520,6 +567,8 @@ export class Cpu implements EngineHost {
     this.#sipi = -1;
     this.setInterruptRequest(false);
     this.layer = undefined;
+    this.globalInterruptFlag = true;
+    for (const extension of this.extensions) extension.reset?.(this);
     resetState(this);
     this.activity = this.index === 0 ? Activity.ACTIVE : Activity.WAIT_FOR_SIPI;
   }

@@ -3,7 +3,7 @@ import { Activity, InterruptShadow } from './activity.ts';
 import type { Cpu } from './cpu.ts';
 import { combine, type DeliveredEvent, EventType, isFaultClass } from './event.ts';
 import { layerExit } from './extension.ts';
-import { guestFault, Vector } from './fault.ts';
+import { guestFault, SECOND_STAGE_FAULT, Vector } from './fault.ts';
 import { deliver } from './transfer/deliver.ts';
 
 /**
@@ -23,6 +23,10 @@ export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, d
       } catch (thrown) {
         cpu.ext = 0;
         if (thrown !== guestFault) throw thrown;
+        if (guestFault.vector === SECOND_STAGE_FAULT) {
+          cpu.secondStageFault();
+          return;
+        }
         if (!becomeNextEvent(cpu, event)) return;
         setsResume = isFaultClass(event.vector);
       }
@@ -31,6 +35,7 @@ export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, d
     if (thrown !== layerExit) throw thrown;
   } finally {
     event.active = false;
+    event.during = undefined;
   }
 }
 
@@ -39,6 +44,7 @@ function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
   const { vector, errorCode, hasErrorCode } = guestFault;
   const low = cpu.registers.get32(State.rip);
   const high = cpu.registers.get32(State.rip + 4);
+  event.keepAsFirst();
   switch (combine(event, vector)) {
     case 'shutdown':
       if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;

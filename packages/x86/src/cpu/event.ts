@@ -14,6 +14,15 @@ export const EventType = {
 } as const;
 export type EventType = (typeof EventType)[keyof typeof EventType];
 
+/** What there is to say of an event. */
+export interface EventRecord {
+  vector: number;
+  type: EventType;
+  errorCode: number;
+  hasErrorCode: boolean;
+  length: number;
+}
+
 /** An interrupt or exception on its way through the IDT. One object per CPU, reused. */
 export class DeliveredEvent {
   /** False: nothing is being delivered. */
@@ -25,6 +34,26 @@ export class DeliveredEvent {
   /** Offset in CS that the frame returns to. */
   returnLow = 0;
   returnHigh = 0;
+  /** Bytes of the instruction that a software event (INT n, INT3, INTO, INT1) ends; 0 for others. */
+  length = 0;
+  /**
+   * While what the delivery of another event raised is on its way: that first event (an exit then reports it as IDT-vectoring information, or EXITINTINFO).
+   * Undefined: this one is the first.
+   */
+  during: EventRecord | undefined;
+  readonly #first: EventRecord = { vector: 0, type: 0, errorCode: 0, hasErrorCode: false, length: 0 };
+
+  /** Keeps what this event is now as the first of a series, before it becomes what its delivery raised. */
+  keepAsFirst(): void {
+    if (this.during !== undefined) return;
+    const first = this.#first;
+    first.vector = this.vector;
+    first.type = this.type;
+    first.errorCode = this.errorCode;
+    first.hasErrorCode = this.hasErrorCode;
+    first.length = this.length;
+    this.during = first;
+  }
 
   set(vector: number, type: EventType, returnLow: number, returnHigh: number, errorCode = 0, withErrorCode = false): this {
     this.active = true;
@@ -34,6 +63,7 @@ export class DeliveredEvent {
     this.hasErrorCode = withErrorCode;
     this.returnLow = returnLow;
     this.returnHigh = returnHigh;
+    this.length = 0;
     return this;
   }
 

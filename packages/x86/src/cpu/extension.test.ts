@@ -10,6 +10,11 @@ function intercepting(m: TestMachine, kinds: readonly string[]): InterceptEvent[
   m.cpu.layer = {
     wantsBoundary: false,
     boundary: () => false,
+    stage: null,
+    addressSpaceTag: 1,
+    slowRows: 0,
+    acceptsInterrupt: (unmasked) => unmasked,
+    acceptsNmi: (unmasked) => unmasked,
     intercept: (event) => {
       if (!kinds.includes(event.kind)) return false;
       seen.push(event);

@@ -1,3 +1,4 @@
+import type { SecondStage, WalkResult } from '@minusone/mmu';
 import type { InstructionRow } from '../table/row.ts';
 import type { Cpu } from './cpu.ts';
 import type { CpuidResult } from './cpuid/leaves.ts';
@@ -13,7 +14,14 @@ export interface Extension {
   /** Feature names that the CPU model then offers (rows of the table may ask for them). */
   readonly features: readonly string[];
   readonly msrs: readonly MsrRow[];
+  /** Rows of its instructions: the machine's decoder is to be made with them (`decoderFor`). */
   readonly instructions: readonly InstructionRow[];
+  /** Called once, when the CPU is made and before it is reset: one extension object serves one CPU. */
+  attach?(cpu: Cpu): void;
+  /** RESET# and power-up; the CPU's layer is gone already. */
+  reset?(cpu: Cpu): void;
+  /** Whether an INIT signal waits now (VMX root operation, SDM Vol. 3C, 23.8). */
+  blocksInit?(cpu: Cpu): boolean;
   /** Adds its bits and leaves to what CPUID answers. */
   cpuid?(cpu: Cpu, leaf: number, subleaf: number, result: CpuidResult): void;
   /** Bits of CR4 and IA32_EFER that software may then set (CR4.VMXE, EFER.SVME). */
@@ -31,12 +39,39 @@ export interface Layer {
    */
   intercept(event: InterceptEvent): boolean;
   /**
-   * Asked before each instruction boundary's events while `wantsBoundary` is true: for interrupt and NMI windows, virtual interrupts, preemption timers.
+   * Asked at each instruction boundary, after debug traps and before NMIs and interrupts, while `wantsBoundary` is true: for interrupt and NMI windows, virtual interrupts, preemption timers.
    * Returns true where an exit or a delivery took place.
    */
   boundary(): boolean;
   readonly wantsBoundary: boolean;
+  /** The second stage of its guest's memory (EPT, NPT); null: guest-physical addresses are the machine's. */
+  readonly stage: SecondStage | null;
+  /** Keeps its guest's translations apart from others' (VPID or ASID with EPTP or nCR3): 1 to 2^20; 0 is the machine itself. */
+  readonly addressSpaceTag: number;
+  /** Whether a pending external interrupt, an NMI, is taken (or exits) at this boundary. `unmasked`: by the guest's own RFLAGS.IF and shadow; by its blocking of NMIs. */
+  acceptsInterrupt(unmasked: boolean): boolean;
+  acceptsNmi(unmasked: boolean): boolean;
+  /** Bits of `Layered`: what compiled code is to leave to TypeScript while this layer runs. May change only with `cpu.layerChanged()`. */
+  readonly slowRows: number;
+  /** What the guest reads of CR0 or CR4 (read shadows); absent: the register. */
+  readControlRegister?(register: 0 | 4, value: number): number;
+  /** What a guest's write of CR0 or CR4 that was not intercepted puts into the register (guest/host masks); absent: the value. */
+  mergeControlRegister?(register: 0 | 4, value: number): number;
+  /** CR8, where the layer keeps the guest's task priority itself (TPR shadow, V_TPR): undefined where it does not. */
+  readCr8?(): number | undefined;
+  /** Returns true if the layer took the value (or has exited: then it throws `layerExit`). */
+  writeCr8?(priority: number): boolean;
 }
+
+/** Bits of `Layer.slowRows`: rows that have an emitter for the usual case, which a layer may want to see in TypeScript. */
+export const Layered = {
+  /** CLI, STI, PUSHF. */
+  FLAGS: 1,
+  /** RDTSC, RDTSCP. */
+  TIME: 2,
+  /** PAUSE. */
+  PAUSE: 4,
+} as const;
 
 /** What may be intercepted, with what exit qualifications (SDM Vol. 3C, 27.2.1) and EXITINFO (APM Vol. 2, 15.7 ff.) need. */
 export type InterceptEvent =
@@ -107,7 +142,15 @@ export type InterceptEvent =
       readonly errorCode: number;
       readonly hasErrorCode: boolean;
     }
+  /**
+   * The second stage refused an access. `result.stage` says which and why, `result.stageOnTable` on whose behalf; the linear address is the access's. With
+   * `cpu.delivering.active` an event was being delivered.
+   */
+  | { readonly kind: 'second-stage-fault'; readonly result: WalkResult; readonly addressLow: number; readonly addressHigh: number }
   | { readonly kind: 'triple-fault' };
 
 /** Thrown to unwind the TypeScript code of an instruction that a layer took over; caught by the run loop. */
 export const layerExit: object = Object.freeze({ name: 'layer exit' });
+
+/** Thrown by the TypeScript code of an instruction that needs an answer from outside first (see `ReadGate`): nothing has changed, `run` returns 'restart'. */
+export const instructionWaits: object = Object.freeze({ name: 'instruction waits' });

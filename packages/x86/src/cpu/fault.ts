@@ -33,6 +33,9 @@ export const Vector = {
   XM: 19,
 } as const;
 
+/** Stands for a vector where the second stage (EPT, NPT) refused an access: no exception of the guest, but an exit; `Engine.walkResult` has the details. */
+export const SECOND_STAGE_FAULT = 0x100;
+
 /** Exceptions that push an error code (SDM Vol. 3A, Table 6-1). */
 export function hasErrorCode(vector: number): boolean {
   return vector === Vector.DF || (vector >= Vector.TS && vector <= Vector.PF) || vector === Vector.AC || vector === 21;

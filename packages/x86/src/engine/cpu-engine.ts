@@ -1,3 +1,4 @@
+import type { WalkResult } from '@minusone/mmu';
 import { Vector } from '../cpu/fault.ts';
 import type { Insn } from '../decode/insn.ts';
 import { Leave, Segment, State, segmentOffset } from '../state/layout.ts';
@@ -8,7 +9,7 @@ import { CodeExit, Exit } from './exit.ts';
 import type { CodeSpace, CodeUser } from './interpreter/code-space.ts';
 import { RECORD_BYTES, RecordField } from './interpreter/record.ts';
 import { EngineLinearAccess } from './memory/engine-linear-access.ts';
-import { LinearMemory } from './memory/linear-memory.ts';
+import { LinearMemory, PCIDS } from './memory/linear-memory.ts';
 
 /** Iterations of a REP between two looks of the run loop. */
 const REPEAT_LIMIT = 4096;
@@ -103,6 +104,12 @@ export class CpuEngine implements Engine, CodeUser {
   }
   invalidatePage(linearLow: number, _linearHigh: number): void {
     this.memory.tlb.clearPage(linearLow);
+  }
+  flushTag(tag: number): void {
+    this.memory.tlb.clearSpaces(tag * PCIDS, tag * PCIDS + PCIDS - 1);
+  }
+  get walkResult(): WalkResult {
+    return this.memory.result;
   }
   get statistics(): EngineStatistics {
     return {

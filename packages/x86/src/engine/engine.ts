@@ -1,5 +1,5 @@
 import type { PhysicalAddressSpace } from '@minusone/memory';
-import type { PagingControls, SecondStage } from '@minusone/mmu';
+import type { PagingControls, SecondStage, WalkResult } from '@minusone/mmu';
 import type { Insn } from '../decode/insn.ts';
 import type { Exit } from './exit.ts';
 
@@ -9,6 +9,8 @@ import type { Exit } from './exit.ts';
  */
 export interface ReadGate {
   mayRead(gpa: number, bytes: number): boolean;
+  /** The same for a port. */
+  mayReadPort(port: number, bytes: number): boolean;
 }
 
 /**
@@ -27,7 +29,7 @@ export interface EngineHost {
   /** Names layer, EPTP or nCR3, and VPID or ASID: translations are kept apart by it. Absent: 0. */
   readonly addressSpaceTag?: number;
   /** Absent: devices answer at once. */
-  readonly gate?: ReadGate;
+  readonly gate?: ReadGate | undefined;
   /** Hardware breakpoints on data: true where the linear range touches an enabled DR0-3 of the kind; the page then has no fast tags. */
   watches(linearLow: number, linearHigh: number, bytes: number, write: boolean): boolean;
   /** True while any data breakpoint is enabled on the page of this linear address. */
@@ -87,5 +89,9 @@ export interface Engine {
   flushAll(): void;
   /** INVLPG, in every address space tag. */
   invalidatePage(linearLow: number, linearHigh: number): void;
+  /** Details of a fault with the vector `SECOND_STAGE_FAULT`; holds until the next walk. */
+  readonly walkResult: WalkResult;
+  /** Forgets what was cached of one address space (see `EngineHost.addressSpaceTag`), in all its PCIDs. */
+  flushTag(tag: number): void;
   readonly statistics: EngineStatistics;
 }

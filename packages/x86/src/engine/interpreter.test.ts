@@ -371,7 +371,7 @@ describe('devices', () => {
   });
   test('a read that the gate refuses leaves no trace, and runs again', () => {
     let isOpen = false;
-    const cpu = new TestCpu({ gate: { mayRead: () => isOpen } });
+    const cpu = new TestCpu({ gate: { mayRead: () => isOpen, mayReadPort: () => true } });
     cpu.physical.mapMmio(0xd_0000, 0x1000, { readMmio: () => 7, writeMmio: () => {} });
     cpu.load([0xff, 0xc1, 0x01, 0x03, 0x03, 0x03]); // inc ecx; add [rbx], eax; add eax, [rbx]
     cpu.setGpr(RBX, 0xd_0000n).setGpr(RAX, 1n);

@@ -123,7 +123,7 @@ export const State = {
    */
   ahead: field('ahead', 4) as number,
   held: field('held', 4) as number,
-  /** Not 0: a virtualization layer runs, which may intercept. */
+  /** Bits of `Layered`: what a virtualization layer wants to see in TypeScript. */
   layered: field('layered', 4) as number,
   /** Not 0: the interrupt request line is asserted. */
   interruptPending: field('interruptPending', 4) as number,

@@ -1,4 +1,5 @@
 import type { MachineMemory } from '@minusone/memory';
+import { instructionWaits } from '../../cpu/extension.ts';
 import { guestFault, raise } from '../../cpu/fault.ts';
 import { Segment, State } from '../../state/layout.ts';
 import type { Registers } from '../../state/registers.ts';
@@ -26,6 +27,10 @@ export class EngineLinearAccess implements LinearAccess {
     return rights === 'supervisor' ? AccessKind.SUPERVISOR : AccessKind.USER;
   }
   #throw(): never {
+    if (this.#memory.waits) {
+      this.#memory.waits = false;
+      throw instructionWaits;
+    }
     const registers = this.#registers;
     guestFault.addressLow = registers.get32(State.faultAddress);
     guestFault.addressHigh = registers.get32(State.faultAddress + 4);

@@ -1,6 +1,6 @@
 import { type MachineMemory, PageFlag } from '@minusone/memory';
 import { Access, WalkFault, WalkResult, walk } from '@minusone/mmu';
-import { Vector } from '../../cpu/fault.ts';
+import { SECOND_STAGE_FAULT, Vector } from '../../cpu/fault.ts';
 import { Leave, Segment, State } from '../../state/layout.ts';
 import { ModeBit } from '../../state/mode.ts';
 import { Registers } from '../../state/registers.ts';
@@ -8,8 +8,8 @@ import type { EngineHost } from '../engine.ts';
 import { copyBytes } from './copy-bytes.ts';
 import { AccessKind, Tlb, type TlbSet } from './tlb.ts';
 
-/** `State.faultVector` of a fault of the second stage (EPT, NPT): not an exception of the guest; `LinearMemory.result.stage` has the details. */
-export const SECOND_STAGE_FAULT = 0x100;
+/** Process-context identifiers: each has its own place in an address space tag. */
+export const PCIDS = 4096;
 const CR4_PCIDE = 1 << 17;
 const EFLAGS_AC = 1 << 18;
 const CR0_AM = 1 << 18;
@@ -46,7 +46,7 @@ export class LinearMemory {
     const registers = this.#registers;
     const ac = (registers.get32(State.eflags) & EFLAGS_AC) !== 0;
     const pcid = (registers.get32(State.cr4) & CR4_PCIDE) !== 0 ? registers.get32(State.cr3) & 0xfff : 0;
-    this.#space = (this.#host.addressSpaceTag ?? 0) * 4096 + pcid;
+    this.#space = (this.#host.addressSpaceTag ?? 0) * PCIDS + pcid;
     if ((registers.get32(State.mode) & ModeBit.USER) !== 0) {
       this.kind = ac && (registers.get32(State.cr0) & CR0_AM) !== 0 ? AccessKind.USER_ALIGNED : AccessKind.USER;
     } else this.kind = ac && this.#host.paging.smap ? AccessKind.SUPERVISOR_AC : AccessKind.SUPERVISOR;
@@ -69,11 +69,8 @@ export class LinearMemory {
   }
   #pageFault(low: number, high: number): void {
     const { result } = this;
-    if (result.fault === WalkFault.SECOND_STAGE) {
-      this.fault(SECOND_STAGE_FAULT, -1);
-      return;
-    }
-    this.fault(Vector.PF, result.errorCode);
+    if (result.fault === WalkFault.SECOND_STAGE) this.fault(SECOND_STAGE_FAULT, -1);
+    else this.fault(Vector.PF, result.errorCode);
     this.#registers.set32(State.faultAddress, low);
     this.#registers.set32(State.faultAddress + 4, high);
   }

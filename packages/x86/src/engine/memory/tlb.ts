@@ -241,6 +241,11 @@ export class Tlb {
     }
   }
 
+  /** Forgets all of a range of address spaces, both ends included. */
+  clearSpaces(first: number, last: number): void {
+    for (const set of this.sets) if (set.space >= first && set.space <= last) set.clear();
+  }
+
   clearPage(low: number): void {
     for (const set of this.sets) set.clearPage(low);
   }

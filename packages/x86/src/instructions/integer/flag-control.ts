@@ -13,7 +13,6 @@ export const flagControlRows: readonly InstructionRow[] = [
     ['90', '0F 1F /r Ev', '0F 19 /r Ev alt', '0F 1A /r Ev alt', '0F 1B /r Ev alt', '0F 1C /r Ev alt', '0F 1D /r Ev alt', '0F 1E /r Ev alt'],
     () => {},
   ),
-  instruction('PAUSE', ['F3 90'], () => {}),
   instruction('ENDBR64', ['F3 0F 1E FA'], () => {}),
   instruction('ENDBR32', ['F3 0F 1E FB'], () => {}),
   instruction('PREFETCHNTA', ['0F 18 /0 M'], () => {}),

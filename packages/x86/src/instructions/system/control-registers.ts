@@ -18,17 +18,27 @@ function controlRegister(cpu: Cpu, insn: Insn): number {
   return register;
 }
 
+/** CR0 or CR4 as software reads it: a layer may show it another value (read shadows). */
+function visible(cpu: Cpu, register: 0 | 4): number {
+  const value = cpu.registers.get32(register === 0 ? State.cr0 : State.cr4);
+  return cpu.layer?.readControlRegister === undefined ? value : cpu.layer.readControlRegister(register, value);
+}
+/** What a write that nobody intercepted puts into CR0 or CR4: a layer may own some bits (guest/host masks). */
+function merged(cpu: Cpu, register: 0 | 4, value: number): number {
+  return cpu.layer?.mergeControlRegister === undefined ? value : cpu.layer.mergeControlRegister(register, value);
+}
+
 function readControlRegister(cpu: Cpu, register: number): bigint {
   const { registers } = cpu;
   switch (register) {
     case 0:
-      return BigInt(registers.get32(State.cr0) >>> 0);
+      return BigInt(visible(cpu, 0) >>> 0);
     case 2:
       return registers.get64(State.cr2);
     case 3:
       return registers.get64(State.cr3);
     case 4:
-      return BigInt(registers.get32(State.cr4) >>> 0);
+      return BigInt(visible(cpu, 4) >>> 0);
     default:
       return BigInt(readCr8(cpu));
   }
@@ -37,10 +47,10 @@ function readControlRegister(cpu: Cpu, register: number): bigint {
 function writeControlRegister(cpu: Cpu, register: number, value: bigint): void {
   const low = Number(BigInt.asIntN(32, value));
   const high = Number(value >> 32n);
-  if (register === 0) writeCr0(cpu, low, high);
+  if (register === 0) writeCr0(cpu, merged(cpu, 0, low), high);
   else if (register === 2) cpu.registers.set64(State.cr2, value);
   else if (register === 3) writeCr3(cpu, value);
-  else if (register === 4) writeCr4(cpu, low, high);
+  else if (register === 4) writeCr4(cpu, merged(cpu, 4, low), high);
   else writeCr8(cpu, value);
 }
 
@@ -94,24 +104,23 @@ export const controlRegisterRows: readonly InstructionRow[] = [
     checkUmip(cpu);
     if (cpu.layer !== undefined)
       cpu.intercept({ kind: 'control-register', register: 0, write: false, gpr: insn.isRegisterForm ? insn.rm : -1, by: 'smsw' });
-    writeRmSelector(cpu, insn, cpu.registers.get32(State.cr0));
+    writeRmSelector(cpu, insn, visible(cpu, 0));
   }),
   // LMSW: PE can be set, not cleared.
   system('LMSW', ['0F 01 /6 Ew'], (cpu, insn) => {
     cpu.requireCpl0();
     const source = readRm(cpu, insn, 2) & 0xf;
-    const old = cpu.registers.get32(State.cr0);
-    const next = (old & ~0xe) | source;
+    const next = (cpu.registers.get32(State.cr0) & ~0xe) | source;
     if (cpu.layer !== undefined)
       cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw' });
-    writeCr0(cpu, next);
+    writeCr0(cpu, merged(cpu, 0, next));
   }),
   system('CLTS', ['0F 06'], (cpu) => {
     cpu.requireCpl0();
     const next = cpu.registers.get32(State.cr0) & ~Cr0.TS;
     if (cpu.layer !== undefined)
       cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'clts' });
-    cpu.registers.set32(State.cr0, next);
+    cpu.registers.set32(State.cr0, merged(cpu, 0, next));
     cpu.updateMode();
   }),
 ];

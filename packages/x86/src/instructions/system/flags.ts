@@ -3,6 +3,7 @@ import { InterruptShadow } from '../../cpu/activity.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { ARITHMETIC_FLAGS, Eflags, iopl, readEflags, writeEflags } from '../../cpu/eflags.ts';
+import { Layered } from '../../cpu/extension.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import { StackCursor } from '../../cpu/stack.ts';
 import type { Insn } from '../../decode/insn.ts';
@@ -116,7 +117,10 @@ function emitCli(e: Emit): void {
 function emitSti(e: Emit): void {
   requireOwnIf(e);
   const flags = e.stateField(State.eflags);
-  const looks = or(or(e.stateField(State.layered), e.stateField(State.interruptPending)), leS(e.budgetAfter, i32(0)));
+  const looks = or(
+    or(and(e.stateField(State.layered), i32(Layered.FLAGS)), e.stateField(State.interruptPending)),
+    leS(e.budgetAfter, i32(0)),
+  );
   e.if(eqz(and(flags, i32(Eflags.IF))), () => e.exitToSystem(looks));
   e.setStateField(State.eflags, or(flags, i32(Eflags.IF)));
 }
@@ -126,7 +130,7 @@ function emitPushf(e: Emit): void {
     e.exitToSystem();
     return;
   }
-  e.exitToSystem(e.stateField(State.layered));
+  e.exitToSystem(and(e.stateField(State.layered), i32(Layered.FLAGS)));
   const image = or(and(e.stateField(State.eflags), i32(~(Eflags.VM | Eflags.RF))), e.flags.read());
   e.push(e.operandBytes === 8 ? extendU(image) : image);
 }

@@ -1,6 +1,7 @@
 import { linearOf } from '../../cpu/address.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { Eflags } from '../../cpu/eflags.ts';
+import { instructionWaits } from '../../cpu/extension.ts';
 import { checkIoPermission } from '../../cpu/io-permission.ts';
 import type { Insn } from '../../decode/insn.ts';
 import { Gpr, Segment, State } from '../../state/layout.ts';
@@ -17,6 +18,7 @@ function prepare(cpu: Cpu, insn: Insn, port: number, size: Size, input: boolean,
     const { segment, addressBytes } = insn;
     cpu.intercept({ kind: 'io', port, size, input, string, rep: insn.rep !== 0, immediate, segment, addressBytes });
   }
+  if (input && cpu.gate?.mayReadPort(port, size) === false) throw instructionWaits;
   cpu.debug.watchPorts(port, size);
 }
 

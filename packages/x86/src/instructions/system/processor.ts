@@ -4,6 +4,7 @@ import { isCanonical, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { cpuid } from '../../cpu/cpuid/leaves.ts';
+import { Layered } from '../../cpu/extension.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import type { Insn } from '../../decode/insn.ts';
 import type { Emit } from '../../semantics/emit.ts';
@@ -74,7 +75,7 @@ function rdtscp(cpu: Cpu): void {
 function emitTimeStamp(e: Emit): void {
   const perInstruction = e.stateField(State.ticksPerInstruction);
   const disabled = and(e.stateField(State.cr4), i32(Cr4.TSD));
-  e.exitToSystem(or(or(e.stateField(State.layered), disabled), eqz(perInstruction)));
+  e.exitToSystem(or(or(and(e.stateField(State.layered), i32(Layered.TIME)), disabled), eqz(perInstruction)));
   const { f, cpu } = e;
   const left = mul(extendU(e.budgetAfter), extendU(perInstruction));
   const own = f.let(sub(loadAt(cpu, State.ticksAtEnd, 8), left));
@@ -95,6 +96,14 @@ function rdpmc(cpu: Cpu): void {
   if (cpu.cpl > 0 && (cpu.registers.get32(State.cr4) & Cr4.PCE) === 0) raise(Vector.GP, 0);
   interceptInstruction(cpu, 'RDPMC');
   raise(Vector.GP, 0);
+}
+
+/** PAUSE is NOP to those who do not intercept it. */
+function pause(cpu: Cpu): void {
+  interceptInstruction(cpu, 'PAUSE');
+}
+function emitPause(e: Emit): void {
+  e.exitToSystem(and(e.stateField(State.layered), i32(Layered.PAUSE)));
 }
 
 function hlt(cpu: Cpu): void {
@@ -181,6 +190,7 @@ export const processorRows: readonly InstructionRow[] = [
   warmSystem('RDTSC', ['0F 31'], emitTimeStamp, rdtsc, { features: ['TSC'], machineDependent: true }),
   warmSystem('RDTSCP', ['0F 01 F9'], emitTimeStampAndAux, rdtscp, { features: ['RDTSCP'], machineDependent: true }),
   system('RDPMC', ['0F 33'], rdpmc, { machineDependent: true }),
+  warmSystem('PAUSE', ['F3 90'], emitPause, pause),
   system('HLT', ['F4'], hlt),
   system('MONITOR', ['NP 0F 01 C8'], monitor, { features: ['MONITOR'] }),
   system('MWAIT', ['NP 0F 01 C9'], mwait, { features: ['MONITOR'] }),
