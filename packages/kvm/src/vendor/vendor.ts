@@ -1,0 +1,180 @@
+import type { Cpu, CpuModel, Extension } from '@minusone/x86';
+import type { HostPages } from '../host/host-pages.ts';
+import type { SecondStageFormat } from './second-stage-format.ts';
+import type { VendorExit } from './vendor-exit.ts';
+
+/**
+ * The line between KVM and the module of a virtualization extension, as Linux's `kvm_x86_ops`: `@minusone/kvm-intel` programs a VMCS, `@minusone/kvm-amd` a VMCB;
+ * what a guest's action means is KVM's own business.
+ */
+export interface KvmVendor {
+  /** `kvm_intel`, `kvm_amd`. */
+  readonly name: string;
+  /** The model of the processors that the hypervisor runs on, and (but for the extension itself) the most that its guests may be offered. */
+  readonly model: CpuModel;
+  /** How entries of the second stage's tables are written. */
+  readonly tables: SecondStageFormat;
+  /** The extension of a processor that is to serve one virtual CPU; made before the processor. */
+  createExtension(): Extension;
+  /** Takes over a processor whose extension is one that `createExtension` made: turns the extension on, makes the control block, leaves the guest in its state after reset. */
+  createVcpu(parts: VendorVcpuParts): VendorVcpu;
+}
+
+/** What a virtual CPU is made of. */
+export interface VendorVcpuParts {
+  /** The emulated processor that serves this virtual CPU, and nobody else. */
+  readonly cpu: Cpu;
+  readonly extension: Extension;
+  /** Pages of the host's memory, for control blocks and bitmaps. */
+  readonly pages: HostPages;
+  /** Host-physical address of the root of the VM's second stage. */
+  readonly root: number;
+  /** KVM's vCPU id. */
+  readonly id: number;
+  /** 1 and up, different for every virtual CPU of a host: for VPID or ASID. */
+  readonly tag: number;
+}
+
+/** A segment register as KVM_GET_SREGS and a VMCS have it. `attributes`: access-rights format (SDM Vol. 3C, 24.4.1), bit 16 is "unusable". */
+export interface SegmentState {
+  selector: number;
+  base: bigint;
+  /** Bytes, inclusive. */
+  limit: number;
+  attributes: number;
+}
+
+/** GDTR, IDTR. */
+export interface DescriptorTableState {
+  base: bigint;
+  limit: number;
+}
+
+/** An event that was on its way into the guest when an exit came between (IDT-vectoring information, EXITINTINFO), or that is to be injected. */
+export interface VendorEvent {
+  readonly type: 'interrupt' | 'nmi' | 'exception' | 'software-interrupt' | 'software-exception' | 'privileged-software-exception';
+  readonly vector: number;
+  /** Undefined: the event has none. */
+  readonly errorCode: number | undefined;
+  /** Bytes of the instruction of a software event, for the return address. */
+  readonly instructionLength: number;
+}
+
+/** What makes a guest's instructions exit, besides what always does. */
+export interface DebugControl {
+  /** #DB and #BP of the guest exit. */
+  readonly interceptDebug: boolean;
+  readonly interceptBreakpoint: boolean;
+  /** RFLAGS.TF is set in the guest without its knowledge (the vendor module keeps it out of what the guest pushes only as far as KVM does). */
+  readonly singleStep: boolean;
+  /** DR0-3 and DR7 of the debugger stand in for the guest's. */
+  readonly breakpoints: { readonly addresses: readonly [bigint, bigint, bigint, bigint]; readonly dr7: number } | undefined;
+}
+
+/**
+ * One virtual CPU, as the extension has it. General registers (but those that the control block holds), x87, SSE and XCR0 state, CR2, DR0-3, DR6 and the MSRs that
+ * entry and exit leave alone stay in the processor between exits, where KVM reads and writes them (`cpu.registers`, `cpu.msrs`).
+ * Everything here may be called only while the guest is out (`isInGuest` false).
+ */
+export interface VendorVcpu {
+  readonly cpu: Cpu;
+
+  // Entry and exit
+
+  /** The guest is in (VMX non-root operation, guest mode): after an `enter` that used up its instructions. */
+  readonly isInGuest: boolean;
+  /**
+   * Enters the guest, or goes on with it, for at most so many instructions. True: it has exited, and `exit` says why. False: the instructions are used up (or `cpu.stop` was
+   * called) and the guest is still in.
+   */
+  enter(instructions: number): boolean;
+  /** Makes a guest that is still in exit at its next boundary, as a physical interrupt does. An exit that came first is in `exit`; otherwise that is `INTERRUPT`. */
+  leave(): void;
+  /** The last exit: one object, filled anew by each. */
+  readonly exit: VendorExit;
+  /** Exits by the manual's names (`CPUID`, `HLT`, `EPT_VIOLATION` or `NPF` ...), counted where the extension makes them. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** Of an entry that was refused: which checks failed, with values and what would mend them, as text. */
+  explainEntry(): string;
+
+  // Registers in the control block
+
+  /** RIP as two signed halves. */
+  ripLow(): number;
+  ripHigh(): number;
+  setRip(low: number, high: number): void;
+  /** RSP and RAX as `cpu.registers` has them: the vendor module keeps these in step with its control block. */
+  /** RFLAGS, as the guest sees it. */
+  rflags(): number;
+  setRflags(value: number): void;
+  cpl(): number;
+  /** By `Segment` number: ES CS SS DS FS GS LDTR TR. Fills and returns `into`. */
+  segment(index: number, into: SegmentState): SegmentState;
+  setSegment(index: number, value: SegmentState): void;
+  gdtr(): DescriptorTableState;
+  setGdtr(value: DescriptorTableState): void;
+  idtr(): DescriptorTableState;
+  setIdtr(value: DescriptorTableState): void;
+  /** CR0, CR4 as the guest sees them. `setCr0` and its kin do no checks but those of hardware at entry: KVM has checked. */
+  cr0(): number;
+  setCr0(value: number): void;
+  cr3(): bigint;
+  setCr3(value: bigint): void;
+  cr4(): number;
+  setCr4(value: number): void;
+  efer(): number;
+  setEfer(value: number): void;
+  dr7(): number;
+  setDr7(value: number): void;
+  /** PDPTEs of PAE paging. */
+  pdptes(): readonly [bigint, bigint, bigint, bigint];
+  setPdptes(values: readonly [bigint, bigint, bigint, bigint]): void;
+  /** MSRs that the control block holds (EFER apart): undefined / false where it is not one of them, and the processor's own file has it. */
+  msr(index: number): bigint | undefined;
+  setMsr(index: number, value: bigint): boolean;
+  /** Added to the host's TSC for the guest. */
+  setTscOffset(ticks: bigint): void;
+  /** Ends the instruction that exited: RIP moves behind it, the interrupt shadow goes. Only after exits with `instructionLength` > 0. */
+  skipInstruction(): void;
+
+  // Events
+
+  /** 0 none, 1 by STI, 2 by MOV SS (KVM_X86_SHADOW_INT_*: as KVM_GET_VCPU_EVENTS). */
+  interruptShadow(): 0 | 1 | 2;
+  setInterruptShadow(shadow: 0 | 1 | 2): void;
+  nmiMasked(): boolean;
+  setNmiMasked(masked: boolean): void;
+  /** A maskable interrupt, an NMI could be injected now. */
+  interruptAllowed(): boolean;
+  nmiAllowed(): boolean;
+  /** To be delivered by the next entry. At most one. */
+  inject(event: VendorEvent): void;
+  /** What the last exit interrupted the delivery of; taken once. */
+  takeInterruptedEvent(): VendorEvent | undefined;
+  /** Exit as soon as a maskable interrupt (an NMI) could be delivered. */
+  setInterruptWindow(wanted: boolean): void;
+  setNmiWindow(wanted: boolean): void;
+  /** CR8 of a guest with a local APIC of KVM's: TPR bits 7:4, kept by the extension, and below which priority (0-15) a write is to exit (TPR threshold; on AMD-V CR8 writes exit instead where needed). */
+  taskPriority(): number;
+  setTaskPriority(priority: number, threshold: number): void;
+
+  // What exits
+
+  setDebug(control: DebugControl): void;
+  /** An MSR is let through to the processor, or exits; by default everything exits but what the vendor module's control block switches anyway. */
+  setMsrIntercept(index: number, read: boolean, write: boolean): void;
+  /** HLT, PAUSE and MWAIT exit (KVM_CAP_X86_DISABLE_EXITS clears them); all do by default. */
+  setIdleExits(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void;
+  /** #UD, #GP ... exit besides (KVM_CAP_EXCEPTION_PAYLOAD and the emulator of VMware backdoors have no need here): by vector. #MC and #AC never reach a guest unseen. */
+  setExceptionIntercept(vector: number, intercept: boolean): void;
+
+  // Memory
+
+  /** The second stage's tables changed: forget what was cached of them for this virtual CPU. */
+  flushTlb(): void;
+  /** Forgets the guest's own translations (its CR3 or CR0/CR4 were set from outside). */
+  flushGuestTlb(): void;
+
+  /** INIT or RESET of the virtual CPU: the control block's part of the state (SDM Vol. 3A, Table 9-1). */
+  reset(init: boolean): void;
+}
