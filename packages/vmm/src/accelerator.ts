@@ -6,6 +6,13 @@ import type { CpuModel, JitOptions } from '@minusone/x86';
 /** How a machine tells the time: `virtual` is a function of instructions executed, idle time skipped, the same in every run; `host` follows wall time and sleeps when idle. */
 export type ClockKind = 'virtual' | 'host';
 
+/** A part of linear memory. */
+export interface SpareMemory {
+  /** Offset in the linear memory, a multiple of 4096. */
+  readonly hostOffset: number;
+  readonly bytes: number;
+}
+
 /** What the processors of a machine are made of and connected to. */
 export interface ProcessorParts {
   readonly memory: MachineMemory;
@@ -14,6 +21,8 @@ export interface ProcessorParts {
   readonly model: CpuModel;
   readonly cpus: number;
   readonly clock: ClockKind;
+  /** As many bytes as the accelerator asked for. */
+  readonly spare: SpareMemory;
   /** Compile hot code. */
   readonly jit: boolean | JitOptions;
   /** The 8259 pair, for INTA cycles; given later than the processors are made, as the pair needs their INTR. */
@@ -61,5 +70,7 @@ export interface ProcessorSet {
 /** Something that runs a machine's processors: the bare emulated CPU, or a hypervisor on an emulated extension of it. */
 export interface Accelerator {
   readonly name: string;
+  /** Host memory that it needs besides a guest's RAM of so many bytes: a multiple of 4096. */
+  spareBytes?(ramBytes: number, cpus: number): number;
   createProcessors(parts: ProcessorParts): ProcessorSet;
 }

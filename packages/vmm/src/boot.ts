@@ -29,7 +29,7 @@ export interface BootOptions {
   readonly memory?: MemorySize;
   /** 1 to 64 processors. Default 1. */
   readonly cpus?: number;
-  /** What runs the processors: `none` is the bare emulated CPU. */
+  /** What runs the processors: `none` is the bare emulated CPU; `kvmAccelerator(intel())` is KVM on emulated VT-x. */
   readonly accel?: 'none' | Accelerator;
   /** Default `virtual`: time is a function of instructions executed. */
   readonly clock?: ClockKind;
@@ -78,13 +78,13 @@ export async function boot(options: BootOptions): Promise<Machine> {
   const model = chooseModel(options.model);
   const ramBytes = parseMemorySize(options.memory ?? '512M');
   const firmware = bios === undefined ? undefined : loadBios(bios);
-  const ram = new GuestRam(ramBytes, firmware?.roms ?? []);
+  const accelerator = options.accel === undefined || options.accel === 'none' ? bareCpu : options.accel;
+  const ram = new GuestRam(ramBytes, firmware?.roms ?? [], accelerator.spareBytes?.(ramBytes, cpus) ?? 0);
   const ports = new PortSpace();
   const clock = options.clock ?? 'virtual';
 
   let intr: InterruptLine | undefined;
   const pic = new I8259Pair({ intr: { set: (asserted) => intr?.set(asserted) } });
-  const accelerator = options.accel === undefined || options.accel === 'none' ? bareCpu : options.accel;
   const processors = accelerator.createProcessors({
     memory: ram.memory,
     physical: ram.physical,
@@ -93,6 +93,7 @@ export async function boot(options: BootOptions): Promise<Machine> {
     cpus,
     clock,
     jit: options.jit ?? true,
+    spare: ram.spare,
     interruptAcknowledge: pic,
   });
   intr = processors.intr;

@@ -1,4 +1,5 @@
 import { MachineMemory, PhysicalAddressSpace } from '@minusone/memory';
+import type { SpareMemory } from '../accelerator.ts';
 
 const MIB = 2 ** 20;
 const PCI_HOLE = 0xc000_0000;
@@ -31,10 +32,16 @@ export class GuestRam {
   #ids = 0;
   #a20 = true;
 
-  /** @param bytes RAM, a multiple of 4096; what reaches beyond 3 GiB stands at 4 GiB */
-  constructor(bytes: number, roms: readonly Rom[] = []) {
+  /** RAM that is not the guest's: for the tables of what runs it. */
+  readonly spare: SpareMemory;
+
+  /**
+   * @param bytes RAM, a multiple of 4096; what reaches beyond 3 GiB stands at 4 GiB
+   * @param spareBytes a multiple of 4096
+   */
+  constructor(bytes: number, roms: readonly Rom[] = [], spareBytes = 0) {
     const romBytes = roms.reduce((sum, rom) => sum + rom.data.length, 0);
-    this.memory = new MachineMemory({ ramBytes: bytes + romBytes, reservedBytes: RESERVED_BYTES });
+    this.memory = new MachineMemory({ ramBytes: bytes + romBytes + spareBytes, reservedBytes: RESERVED_BYTES });
     this.physical = new PhysicalAddressSpace(this.memory);
     this.below4GiB = Math.min(bytes, PCI_HOLE);
     this.above4GiB = bytes - this.below4GiB;
@@ -59,6 +66,7 @@ export class GuestRam {
       this.physical.addSlot({ id: this.#ids++, gpa, bytes: data.length, hostOffset: romOffset, readOnly: true });
       romOffset += data.length;
     }
+    this.spare = { hostOffset: romOffset, bytes: spareBytes };
   }
 
   /** The A20 gate. While it is closed, address line 20 is low: each odd MiB of RAM shows the even one below it. */
