@@ -149,7 +149,7 @@ const stageResult = new StageResult();
 function readGuestPhysical64(cpu: Cpu, gpa: number): bigint {
   const { stage } = cpu;
   if (stage === null) return cpu.physical.read64(gpa);
-  if (stage.translate(gpa, Access.READ, stageResult, null)) return cpu.physical.read64(stageResult.pa);
+  if (stage.translate(gpa, Access.READ | Access.NO_LINEAR, stageResult, null)) return cpu.physical.read64(stageResult.pa);
   const result = cpu.engine.walkResult;
   Object.assign(result.stage, stageResult);
   result.fault = WalkFault.SECOND_STAGE;
@@ -159,7 +159,7 @@ function readGuestPhysical64(cpu: Cpu, gpa: number): bigint {
 }
 
 /** PAE paging: the four PDPTEs, checked (SDM Vol. 3A, 4.4.1). #GP(0) for a reserved bit of a present one. */
-function loadPdptes(cpu: Cpu, cr3: number): void {
+export function loadPdptes(cpu: Cpu, cr3: number): void {
   const base = (cr3 & ~0x1f) >>> 0;
   const entries = [0, 1, 2, 3].map((i) => readGuestPhysical64(cpu, base + i * 8));
   const refused = entries.some((entry) =>

@@ -72,6 +72,8 @@ export class Cpu implements EngineHost {
   activity: Activity = Activity.ACTIVE;
   interruptShadow: InterruptShadow = InterruptShadow.NONE;
   nmiBlocked = false;
+  /** The IRET under way has ended the blocking of NMIs: if it faults, an exit reports that (SDM Vol. 3C, 28.2.3 "NMI unblocking due to IRET"). */
+  nmiUnblocked = false;
   /** AMD-V's global interrupt flag (APM Vol. 2, 15.17): while it is false, INTR, NMI, INIT and debug traps wait. */
   globalInterruptFlag = true;
   /** Bits for DR6 of debug traps that the last instruction earned. */
@@ -102,6 +104,8 @@ export class Cpu implements EngineHost {
   /** Counts of instructions: where the budget reaches 0, and where `run` is to stop. */
   #budgetEnd = 0;
   #stopAt = 0;
+  /** The `#stopAt` that the budget was set for; -1: it must be set anew. */
+  #budgetFor = -1;
   /** RIP (low half) before the instruction that is run alone. */
   #ripBefore = 0;
 
@@ -175,6 +179,7 @@ export class Cpu implements EngineHost {
   }
   set layer(layer: Layer | undefined) {
     this.#layer = layer;
+    this.#budgetFor = -1;
     this.layerChanged();
   }
   /** To be called after the layer's `slowRows` changed; after its `stage` or `addressSpaceTag` changed, call `updateMode` too, which selects the translations. */
@@ -254,6 +259,10 @@ export class Cpu implements EngineHost {
   get nmiPending(): boolean {
     return this.#nmi;
   }
+  /** A layer has taken the pending NMI (VM exit by NMI): it will not be delivered. */
+  acknowledgeNmi(): void {
+    this.#nmi = false;
+  }
   raiseInit(): void {
     this.#init = true;
     this.attention();
@@ -303,7 +312,7 @@ export class Cpu implements EngineHost {
   run(budget: number): RunResult {
     this.#stopRequested = false;
     this.#stopAt = this.instructions + budget;
-    this.#setBudget();
+    this.#budgetFor = -1;
     const result = this.#runUntilStop();
     if (this.timeStamp.ticksPerInstruction !== 0) this.timeStamp.seen(this.#field64(State.ticksSeen));
     return result;
@@ -316,19 +325,21 @@ export class Cpu implements EngineHost {
       const executed = this.instructions;
       if (executed >= this.#stopAt) return 'budget';
       registers.set32(State.leave, registers.get32(State.leave) & ~Leave.EVENT);
-      if (this.#budgetEnd !== this.#stopAt) this.#setBudget();
+      if (this.#budgetFor !== this.#stopAt || executed >= this.#budgetEnd) this.#setBudget();
       if (this.#takeEvent()) continue;
       if (this.activity !== Activity.ACTIVE) return IDLE_RESULTS[this.activity];
       if (this.#step() === Exit.RESTART) return 'restart';
     }
   }
 
-  /** The budget ends where `run` is to stop; compiled code is told what time it will be then. */
+  /** The budget ends where `run` is to stop, or the layer wants to be asked; compiled code is told what time it will be then. */
   #setBudget(): void {
     const { registers, timeStamp } = this;
     const { ticksPerInstruction } = timeStamp;
-    const budget = this.#stopAt - this.instructions;
-    this.#budgetEnd = this.#stopAt;
+    const executed = this.instructions;
+    const budget = Math.min(this.#stopAt - executed, Math.max(1, this.#layer?.instructionsToBoundary ?? Number.POSITIVE_INFINITY));
+    this.#budgetEnd = executed + budget;
+    this.#budgetFor = this.#stopAt;
     registers.set32(State.budget, budget);
     registers.set32(State.ticksPerInstruction, ticksPerInstruction);
     if (ticksPerInstruction === 0) return;
@@ -388,6 +399,7 @@ export class Cpu implements EngineHost {
       const execute = insn.form.row.execute;
       if (execute === undefined) throw new InternalError('Not a system row.', { mnemonic: insn.form.mnemonic, rip: this.registers.rip });
       this.#setNextRip(insn);
+      this.nmiUnblocked = false;
       execute(this, insn);
       this.registers.set32(State.rip, this.nextRipLow);
       this.registers.set32(State.rip + 4, this.nextRipHigh);
@@ -423,6 +435,7 @@ export class Cpu implements EngineHost {
 
   #wasmFault(): void {
     const { registers } = this;
+    this.nmiUnblocked = false;
     guestFault.addressLow = registers.get32(State.faultAddress);
     guestFault.addressHigh = registers.get32(State.faultAddress + 4);
     this.#exception(registers.get32(State.faultVector), registers.get32(State.faultError), registers.get32(State.faultHasError) !== 0);
@@ -470,7 +483,8 @@ export class Cpu implements EngineHost {
     if (!this.globalInterruptFlag) return false;
     if (this.#init && !this.#blocksInit()) return this.#takeInit();
     if (this.activity === Activity.WAIT_FOR_SIPI) return this.#takeStartUp();
-    if (this.activity === Activity.SHUTDOWN) return false;
+    if (this.activity === Activity.SHUTDOWN && this.#layer === undefined) return false;
+    if (this.#layer?.boundaryFirst && this.#layer.boundary()) return true;
     if (this.pendingDebug !== 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
       this.#debugException(this.pendingDebug, false);
       return true;
@@ -491,7 +505,8 @@ export class Cpu implements EngineHost {
     return this.#layer === undefined ? unmasked : this.#layer.acceptsInterrupt(unmasked);
   }
   #blocksInit(): boolean {
-    if (this.#layer !== undefined) return false;
+    // SDM Vol. 3C, 25.4.2: a guest that waits for a SIPI takes no INIT.
+    if (this.#layer !== undefined) return this.activity === Activity.WAIT_FOR_SIPI;
     for (const extension of this.extensions) if (extension.blocksInit?.(this)) return true;
     return false;
   }
@@ -500,8 +515,8 @@ export class Cpu implements EngineHost {
     if (!this.globalInterruptFlag) return false;
     if (this.#init && !this.#blocksInit()) return true;
     if (this.activity === Activity.WAIT_FOR_SIPI) return this.#sipi >= 0;
-    if (this.activity !== Activity.HALTED) return false;
-    if (this.#layer?.wantsBoundary) return true;
+    if (this.activity !== Activity.HALTED && this.#layer === undefined) return false;
+    if (this.#layer?.wantsBoundary || this.#layer?.boundaryFirst) return true;
     return (this.#nmi && this.#nmiAccepted()) || (this.#interrupt && this.#interruptAccepted()) || this.pendingDebug !== 0;
   }
 
@@ -554,6 +569,7 @@ export class Cpu implements EngineHost {
       withErrorCode,
     );
     event.length = length;
+    event.isInjected = true;
     this.#deliver(event, type === EventType.HARDWARE_EXCEPTION && isFaultClass(vector));
   }
 

@@ -60,6 +60,7 @@ function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
 
 /** Lets the layer intercept; then writes CR2 and DR6, which only a delivered exception does. */
 function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): void {
+  if (event.isInjected) return;
   const { vector, type, errorCode, hasErrorCode } = event;
   const isHardware = type === EventType.HARDWARE_EXCEPTION;
   const isException = isHardware || type === EventType.SOFTWARE_EXCEPTION || type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;

@@ -36,16 +36,17 @@ export class DeliveredEvent {
   returnHigh = 0;
   /** Bytes of the instruction that a software event (INT n, INT3, INTO, INT1) ends; 0 for others. */
   length = 0;
+  /** VM entry, or VMRUN, injects it: it is not intercepted itself, and CR2, DR6 and DR7 stay as they are (SDM Vol. 3C, 27.6.1). */
+  isInjected = false;
   /**
-   * While what the delivery of another event raised is on its way: that first event (an exit then reports it as IDT-vectoring information, or EXITINTINFO).
-   * Undefined: this one is the first.
+   * While what the delivery of another event raised is on its way: that event (an exit then reports it as IDT-vectoring information, or EXITINTINFO); of a double fault,
+   * the first of the two. Undefined: this one is the first.
    */
   during: EventRecord | undefined;
   readonly #first: EventRecord = { vector: 0, type: 0, errorCode: 0, hasErrorCode: false, length: 0 };
 
-  /** Keeps what this event is now as the first of a series, before it becomes what its delivery raised. */
+  /** Keeps what this event is now, before it becomes what its delivery raised. */
   keepAsFirst(): void {
-    if (this.during !== undefined) return;
     const first = this.#first;
     first.vector = this.vector;
     first.type = this.type;
@@ -64,6 +65,7 @@ export class DeliveredEvent {
     this.returnLow = returnLow;
     this.returnHigh = returnHigh;
     this.length = 0;
+    this.isInjected = false;
     return this;
   }
 

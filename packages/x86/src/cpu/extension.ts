@@ -44,6 +44,14 @@ export interface Layer {
    */
   boundary(): boolean;
   readonly wantsBoundary: boolean;
+  /** `boundary` is to be asked even before debug traps (SDM Vol. 3C, 26.5.2 "Monitor Trap Flag"). */
+  readonly boundaryFirst?: boolean;
+  /** After how many instructions, at the latest, `boundary` may be wanted: the CPU looks there exactly. Absent, or infinite: nothing is due by itself. */
+  readonly instructionsToBoundary?: number;
+  /** IRET leaves the blocking of NMIs as it is (SDM Vol. 3C, 26.3: "NMI exiting" without "virtual NMIs"). */
+  readonly iretKeepsNmiBlocking?: boolean;
+  /** MOV DR is intercepted before the checks of CPL, CR4.DE and DR7.GD (SDM Vol. 3C, 26.1.3), not after them. */
+  readonly debugRegistersFirst?: boolean;
   /** The second stage of its guest's memory (EPT, NPT); null: guest-physical addresses are the machine's. */
   readonly stage: SecondStage | null;
   /** Keeps its guest's translations apart from others' (VPID or ASID with EPTP or nCR3): 1 to 2^20; 0 is the machine itself. */
@@ -93,6 +101,8 @@ export type InterceptEvent =
       readonly gpr: number;
       readonly value: bigint;
       readonly by: 'mov' | 'clts' | 'lmsw' | 'task-switch';
+      /** LMSW: all 16 bits of its operand. */
+      readonly source?: number;
     }
   | {
       readonly kind: 'control-register';

@@ -70,7 +70,7 @@ export class Processors {
     const timeStamp = timeStampOf(clock, model.tscHz, isVirtual ? nsPerInstruction : 0);
     this.cpus = Array.from({ length: cpus }, (_, index) => {
       const cpu = new Cpu({ memory, physical, ports, model, index, engine, timeStamp, extensions: options.extensions?.(index) ?? [] });
-      const stamp = { hz: model.tscHz, read: () => cpu.msrs.timeStamp };
+      const stamp = { hz: model.tscHz, read: () => cpu.msrs.machineTimeStamp };
       const apic = new LocalApic({
         id: index,
         bus: this.bus,

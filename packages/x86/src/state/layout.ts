@@ -137,6 +137,16 @@ export const State = {
   ticksPerInstruction: field('ticksPerInstruction', 4) as number,
   /** IA32_TSC_AUX. */
   tscAux: field('tscAux', 4) as number,
+  /** MSRs that system calls, or entries and exits of virtual machines, read or write: here, so that nobody needs a BigInt for them. */
+  pat: field('pat', 8) as number,
+  sysenterCs: field('sysenterCs', 8) as number,
+  sysenterEsp: field('sysenterEsp', 8) as number,
+  sysenterEip: field('sysenterEip', 8) as number,
+  star: field('star', 8) as number,
+  lstar: field('lstar', 8) as number,
+  cstar: field('cstar', 8) as number,
+  fmask: field('fmask', 8) as number,
+  kernelGsBase: field('kernelGsBase', 8) as number,
   /** Virtual page base that the current block's page offsets are relative to: RIP (EIP, IP) = ripBase + page offset. */
   ripBase: field('ripBase', 8) as number,
   /** Address of the current TLB set and of its jump cache. */

@@ -82,6 +82,7 @@ export const Msr = {
   SYSENTER_ESP: 0x175,
   SYSENTER_EIP: 0x176,
   DEBUGCTL: 0x1d9,
+  PAT: 0x277,
   TSC_DEADLINE: 0x6e0,
   X2APIC_FIRST: 0x800,
   EFER: 0xc0000080,
@@ -181,7 +182,7 @@ export const msrTable: readonly MsrRow[] = [
     },
   },
   ...mtrrRows,
-  storage(0x277, 'IA32_PAT', 'Vol. 3A 11.12.2', { feature: 'PAT', reset: 0x0007_0406_0007_0406n, holds: patHolds }),
+  storage(Msr.PAT, 'IA32_PAT', 'Vol. 3A 11.12.2', { feature: 'PAT', reset: 0x0007_0406_0007_0406n, holds: patHolds }),
   {
     index: Msr.TSC_DEADLINE,
     name: 'IA32_TSC_DEADLINE',

@@ -13,7 +13,10 @@ const BASIC = Eflags.CF | Eflags.PF | Eflags.AF | Eflags.ZF | Eflags.SF | Eflags
 
 /** IRET, IRETD, IRETQ (SDM Vol. 2A, IRET "Operation"). NMIs are no longer blocked, even where it faults later (SDM Vol. 3A, 6.7.1). */
 export function interruptReturn(cpu: Cpu, bytes: 2 | 4 | 8): void {
-  cpu.nmiBlocked = false;
+  if (cpu.layer?.iretKeepsNmiBlocking !== true) {
+    cpu.nmiUnblocked = cpu.nmiBlocked;
+    cpu.nmiBlocked = false;
+  }
   if (cpu.isRealMode) returnReal(cpu, bytes);
   else if (cpu.isVirtual8086) returnVirtual8086(cpu, bytes);
   else if (cpu.isLongMode) returnLong(cpu, bytes);

@@ -68,9 +68,16 @@ export function checkUmip(cpu: Cpu): void {
   if (cpu.cpl > 0 && (cpu.registers.get32(State.cr4) & Cr4.UMIP) !== 0) raise(Vector.GP, 0);
 }
 
-/** DR8 to DR15 do not exist, whatever the CPL. */
-function requireDebugRegister(insn: Insn): void {
+/** The checks of MOV DR, with a layer's intercept before or after them. DR8 to DR15 do not exist, whatever the CPL. */
+function debugRegister(cpu: Cpu, insn: Insn, write: boolean): number {
+  const { layer } = cpu;
   if (insn.reg > 7) raise(Vector.UD);
+  const event = { kind: 'debug-register', register: insn.reg, write, gpr: insn.rm } as const;
+  if (layer?.debugRegistersFirst === true) cpu.intercept(event);
+  cpu.requireCpl0();
+  const register = cpu.debug.checkAccess(insn.reg);
+  if (layer !== undefined && layer.debugRegistersFirst !== true) cpu.intercept(event);
+  return register;
 }
 
 export const controlRegisterRows: readonly InstructionRow[] = [
@@ -86,17 +93,11 @@ export const controlRegisterRows: readonly InstructionRow[] = [
     writeControlRegister(cpu, register, value);
   }),
   system('MOV', ['0F 21 /r Ry,Dy f64'], (cpu, insn) => {
-    requireDebugRegister(insn);
-    cpu.requireCpl0();
-    const register = cpu.debug.checkAccess(insn.reg);
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'debug-register', register: insn.reg, write: false, gpr: insn.rm });
+    const register = debugRegister(cpu, insn, false);
     setGprValue(cpu, insn.rm, cpu.debug.read(register));
   }),
   system('MOV', ['0F 23 /r Dy,Ry f64'], (cpu, insn) => {
-    requireDebugRegister(insn);
-    cpu.requireCpl0();
-    const register = cpu.debug.checkAccess(insn.reg);
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'debug-register', register: insn.reg, write: true, gpr: insn.rm });
+    const register = debugRegister(cpu, insn, true);
     cpu.debug.write(register, gprValue(cpu, insn.rm));
   }),
   // SMSW stores more than 16 bits only into a register.
@@ -109,10 +110,10 @@ export const controlRegisterRows: readonly InstructionRow[] = [
   // LMSW: PE can be set, not cleared.
   system('LMSW', ['0F 01 /6 Ew'], (cpu, insn) => {
     cpu.requireCpl0();
-    const source = readRm(cpu, insn, 2) & 0xf;
-    const next = (cpu.registers.get32(State.cr0) & ~0xe) | source;
+    const source = readRm(cpu, insn, 2);
+    const next = (cpu.registers.get32(State.cr0) & ~0xe) | (source & 0xf);
     if (cpu.layer !== undefined)
-      cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw' });
+      cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw', source });
     writeCr0(cpu, merged(cpu, 0, next));
   }),
   system('CLTS', ['0F 06'], (cpu) => {

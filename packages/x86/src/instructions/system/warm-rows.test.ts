@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Eflags } from '../../cpu/eflags.ts';
-import type { InterceptEvent } from '../../cpu/extension.ts';
+import { type InterceptEvent, Layered } from '../../cpu/extension.ts';
 import { CODE, TestMachine } from '../../cpu/test-machine.ts';
 import { State } from '../../state/layout.ts';
 
@@ -94,6 +94,11 @@ test('a layer intercepts PUSHF and RDTSC (APM Vol. 2, 15.9): nothing of the inst
     m.cpu.layer = {
       wantsBoundary: false,
       boundary: () => false,
+      stage: null,
+      addressSpaceTag: 1,
+      slowRows: Layered.FLAGS | Layered.TIME,
+      acceptsInterrupt: (unmasked) => unmasked,
+      acceptsNmi: (unmasked) => unmasked,
       intercept: (event) => {
         seen.push(event);
         m.cpu.layer = undefined;
