@@ -1,0 +1,55 @@
+import { Svm, type SvmCapabilities, type SvmPresetName } from '@minusone/amdv';
+import { InvalidArgumentError } from '@minusone/core';
+import type { KvmVendor, VendorVcpu, VendorVcpuParts } from '@minusone/kvm';
+import { amd as amdModel, type CpuModel, cpuModels, type Extension } from '@minusone/x86';
+import { nptFormat } from './npt/npt-format.ts';
+import { AmdVcpu } from './vcpu/amd-vcpu.ts';
+
+/** What the processors that the hypervisor runs on are like. */
+export interface AmdOptions {
+  /** A model of `@minusone/x86`, or its name; AMD's by default. Guests are offered at most its features. */
+  readonly model?: CpuModel | string;
+  /** What AMD-V can do there (CPUID Fn8000_000A), or a preset's name. */
+  readonly capabilities?: SvmPresetName | SvmCapabilities;
+}
+
+/**
+ * KVM's vendor module for AMD-V, as Linux's `kvm_amd`: virtual CPUs are VMCBs, their memory nested page tables.
+ *
+ * @throws {InvalidArgumentError} there is no model of that name, or it is not AMD's
+ * @example
+ * const kvm = new Kvm(amd());
+ */
+export function amd(options: AmdOptions = {}): KvmVendor {
+  const model = modelOf(options.model ?? amdModel);
+  const { capabilities } = options;
+  return {
+    name: 'kvm_amd',
+    model,
+    tables: nptFormat,
+    createExtension: (): Extension => new Svm(capabilities === undefined ? {} : { capabilities }),
+    createVcpu(parts: VendorVcpuParts): VendorVcpu {
+      if (!(parts.extension instanceof Svm)) {
+        throw new InvalidArgumentError(
+          `A virtual CPU of kvm_amd needs a processor with AMD-V, not "${parts.extension.name}".`,
+          'Give the processor the extension that createExtension() of the same vendor made.',
+          { extension: parts.extension.name },
+        );
+      }
+      return new AmdVcpu(parts, parts.extension);
+    },
+  };
+}
+
+function modelOf(model: CpuModel | string): CpuModel {
+  const found = typeof model === 'string' ? cpuModels[model] : model;
+  if (found === undefined) {
+    throw new InvalidArgumentError(`There is no CPU model "${model}".`, `The models are ${Object.keys(cpuModels).join(', ')}.`, { model });
+  }
+  if (found.vendor !== 'amd') {
+    throw new InvalidArgumentError(`The model "${found.name}" is not AMD's, and has no AMD-V.`, 'Take `amd` of @minusone/x86, or one made from it.', {
+      model: found.name,
+    });
+  }
+  return found;
+}
