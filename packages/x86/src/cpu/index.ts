@@ -1,6 +1,7 @@
 export * from './activity.ts';
 export * from './address.ts';
 export * from './apic/apic-bus.ts';
+export type { ApicTimerState } from './apic/apic-timer.ts';
 export * from './apic/apic-window.ts';
 export * from './apic/local-apic.ts';
 export * from './apic/registers.ts';
@@ -10,6 +11,7 @@ export * from './cpu.ts';
 export * from './cpuid/features.ts';
 export * from './cpuid/leaves.ts';
 export * from './cpuid/model.ts';
+export { AVX_BYTES, AVX_OFFSET, supportedXcr0, XSAVE_HEADER_END, xsaveAreaBytes } from './cpuid/xsave-leaf.ts';
 export * from './eflags.ts';
 export * from './event.ts';
 export * from './extension.ts';

@@ -2,6 +2,18 @@ import type { Clock, Timer } from '@minusone/core';
 import type { TimeStamp } from './local-apic.ts';
 import { Lvt, TimerMode } from './registers.ts';
 
+export interface ApicTimerState {
+  /** Bits 18:17 of the LVT entry. */
+  readonly mode: number;
+  readonly divide: number;
+  readonly initial: number;
+  readonly startNs: number;
+  /** Of the clock's timer; undefined: not counting. */
+  readonly endNs: number | undefined;
+  /** IA32_TSC_DEADLINE. */
+  readonly deadline: bigint;
+}
+
 /** The local APIC's timer (SDM Vol. 3A, 10.5.4): one-shot, periodic or TSC-deadline. Its own clock runs at 1 GHz, before the divider: a tick is a nanosecond. */
 export class ApicTimer {
   readonly #clock: Clock;
@@ -114,5 +126,40 @@ export class ApicTimer {
       this.#timer.arm(Math.max(this.#startNs + this.#initial * this.#tickNs, this.#clock.nowNs() + 1));
     }
     this.#fire();
+  }
+
+  save(): ApicTimerState {
+    return {
+      mode: this.#mode,
+      divide: this.#divide,
+      initial: this.#initial,
+      startNs: this.#startNs,
+      endNs: this.#timer.deadlineNs,
+      deadline: this.#deadline,
+    };
+  }
+
+  restore(state: ApicTimerState): void {
+    this.#mode = state.mode;
+    this.#divide = state.divide;
+    this.#initial = state.initial;
+    this.#startNs = state.startNs;
+    this.#deadline = state.deadline;
+    if (state.mode === TimerMode.TSC_DEADLINE && state.deadline !== 0n) this.#armDeadline();
+    else if (state.endNs === undefined) this.#timer.cancel();
+    else this.#timer.arm(state.endNs);
+  }
+
+  /** Counts on from `current`, as of now; a periodic timer that stands at 0 begins anew, and another one there has ended. */
+  resume(current: number): void {
+    if (this.#mode === TimerMode.TSC_DEADLINE) return;
+    const count = current === 0 && this.#mode === TimerMode.PERIODIC ? this.#initial : current;
+    if (count === 0) {
+      this.#timer.cancel();
+      return;
+    }
+    this.#startCount(count);
+    // Where the period under way would have begun.
+    this.#startNs -= Math.max(0, this.#initial - count) * this.#tickNs;
   }
 }

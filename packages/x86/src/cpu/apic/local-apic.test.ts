@@ -208,3 +208,63 @@ test('ExtINT: LINT0 passes the 8259 on, also while the APIC is globally disabled
   apic.writeBaseMsr(0xfee00000n);
   expect([host.intr, apic.acknowledge()]).toEqual([true, 8]);
 });
+
+test('a hypervisor hears of every end of an interrupt, edge or level, before IOAPICs do, and how many took a message', () => {
+  const { bus, apics } = machine(2);
+  const seen: string[] = [];
+  bus.onEndOfInterrupt((vector, apic) => seen.push(`end ${vector} of ${apic.id}`));
+  bus.onEoi((vector) => seen.push(`broadcast ${vector}`));
+  const send = (destination: number, level: boolean): number =>
+    bus.deliver({ vector: 0x40, deliveryMode: 0, destination, logical: false, level });
+  expect([send(1, false), send(0xff, false), send(7, false)]).toEqual([1, 2, -1]);
+  apics[0]!.acknowledge();
+  apics[0]!.writeRegister(ApicRegister.EOI, 0);
+  send(1, true);
+  expect([apics[1]!.holdsLevel(0x40), apics[0]!.holdsLevel(0x40)]).toEqual([true, false]);
+  apics[1]!.acknowledge();
+  apics[1]!.writeRegister(ApicRegister.EOI, 0);
+  expect(seen).toEqual(['end 64 of 0', 'end 64 of 1', 'broadcast 64']);
+  apics[0]!.writeRegister(ApicRegister.SVR, 0xff);
+  expect(send(0, false)).toBe(0); // software-disabled: it is there, and takes nothing
+});
+
+test('without EOI-broadcast suppression neither the version nor SVR knows of it (SDM Vol. 3A, 10.8.5)', () => {
+  const bus = new ApicBus();
+  const options = { id: 0, bus, host: new Host(), clock: new ManualClock(), timeStamp: { hz: 1e9, read: () => 0n } };
+  const apic = new LocalApic({ ...options, suppressesEoiBroadcast: false, lint0AtReset: 0x700 });
+  expect(apic.readRegister(ApicRegister.VERSION)).toBe(0x50014);
+  apic.writeRegister(ApicRegister.SVR, 0x11ff);
+  expect(apic.readRegister(ApicRegister.SVR)).toBe(0x1ff);
+  expect(apic.readRegister(ApicRegister.LVT_LINT0)).toBe(0x700);
+});
+
+test('state saved half-way through a count, with interrupts requested and in service, goes on after a restore', () => {
+  const first = machine();
+  const apic = first.apics[0]!;
+  apic.writeRegister(ApicRegister.LVT_TIMER, 0x20031);
+  apic.writeRegister(ApicRegister.TIMER_DIVIDE, 0xb);
+  apic.writeRegister(ApicRegister.TIMER_INITIAL, 100);
+  apic.receive(0x60, 0, true);
+  apic.acknowledge();
+  apic.receive(0x41, 0, false);
+  apic.taskPriority = 0x20;
+  first.clock.advanceTo(30);
+  const second = machine();
+  const copy = second.apics[0]!;
+  second.clock.advanceTo(30);
+  copy.restore(apic.save());
+  for (let offset = 0; offset < 0x400; offset += 0x10) expect(copy.readRegister(offset)).toBe(apic.readRegister(offset));
+  copy.writeRegister(ApicRegister.EOI, 0);
+  expect(copy.acknowledge()).toBe(0x41);
+  copy.writeRegister(ApicRegister.EOI, 0);
+  second.clock.advanceTo(99);
+  expect(copy.hasPending).toBe(false);
+  second.clock.advanceTo(100);
+  expect(copy.acknowledge()).toBe(0x31);
+});
+
+test('IA32_APIC_BASE loaded from outside knows no forbidden transition, but no state that does not exist (SDM Vol. 3A, 10.12.1)', () => {
+  const apic = machine().apics[0]!;
+  expect([apic.loadBaseMsr(0xfee00400n), apic.loadBaseMsr(0xfee00d00n), apic.isX2apic]).toEqual([false, true, true]);
+  expect([apic.loadBaseMsr(0xfee00900n), apic.isX2apic, apic.baseMsr]).toEqual([true, false, 0xfee00900n]);
+});

@@ -1,7 +1,7 @@
-import type { Clock, InterruptAcknowledge, InterruptLine, InterruptMessage } from '@minusone/core';
+import type { Clock, InterruptAcknowledge, InterruptLine, Snapshotable } from '@minusone/core';
 import type { ApicBus } from './apic-bus.ts';
-import { ApicTimer } from './apic-timer.ts';
-import { APIC_VERSION, ApicError, ApicRegister, DeliveryMode, Lvt, lvtWritable } from './registers.ts';
+import { ApicTimer, type ApicTimerState } from './apic-timer.ts';
+import { APIC_VERSION, APIC_VERSION_SUPPRESSES_EOI, ApicError, ApicRegister, DeliveryMode, Lvt, lvtWritable } from './registers.ts';
 import { VectorSet } from './vector-set.ts';
 
 /** The processor that a local APIC belongs to, as the APIC sees it. */
@@ -28,8 +28,36 @@ export interface LocalApicOptions {
   /** The 8259 pair behind LINT0 in ExtINT mode, if any. */
   readonly external?: InterruptAcknowledge;
   readonly isBootstrap?: boolean;
+  /** LVT LINT0 after RESET and INIT. Default: masked, as the manual says; a hypervisor that boots without firmware may have ExtINT there. */
+  readonly lint0AtReset?: number;
+  /** Bit 24 of the version register, and SVR bit 12: EOI broadcasts can be suppressed. Default true. */
+  readonly suppressesEoiBroadcast?: boolean;
 }
 
+/** All state of a local APIC. */
+export interface LocalApicState {
+  readonly base: number;
+  readonly id: number;
+  readonly tpr: number;
+  readonly ldr: number;
+  readonly dfr: number;
+  readonly svr: number;
+  readonly esr: number;
+  /** Errors since ESR was last written. */
+  readonly pendingErrors: number;
+  readonly icrLow: number;
+  readonly icrHigh: number;
+  /** Eight doublewords each. */
+  readonly isr: Uint32Array;
+  readonly tmr: Uint32Array;
+  readonly irr: Uint32Array;
+  /** By offset of the register. */
+  readonly lvt: ReadonlyMap<number, number>;
+  readonly lint0: boolean;
+  readonly timer: ApicTimerState;
+}
+
+const ICR_MSR = 0x830;
 const DEFAULT_BASE = 0xfee00000;
 const BASE_BSP = 1 << 8;
 const BASE_X2APIC = 1 << 10;
@@ -41,12 +69,15 @@ const SVR_SUPPRESS_EOI = 1 << 12;
  * One local APIC, xAPIC and x2APIC (SDM Vol. 3A, chapter 10). It knows no CPU: it signals its host, takes messages from its bus, and is reached
  * by register offset, from the memory-mapped page and from the MSRs alike.
  */
-export class LocalApic implements InterruptAcknowledge {
+export class LocalApic implements InterruptAcknowledge, Snapshotable<LocalApicState> {
   readonly initialId: number;
   readonly #bus: ApicBus;
   readonly #host: ApicHost;
   readonly #external: InterruptAcknowledge | undefined;
   readonly #isBootstrap: boolean;
+  readonly #lint0AtReset: number;
+  readonly #version: number;
+  readonly #svrWritable: number;
   readonly #timer: ApicTimer;
   readonly #isr: VectorSet = new VectorSet();
   readonly #tmr: VectorSet = new VectorSet();
@@ -70,6 +101,10 @@ export class LocalApic implements InterruptAcknowledge {
     this.#host = options.host;
     this.#external = options.external;
     this.#isBootstrap = options.isBootstrap ?? options.id === 0;
+    this.#lint0AtReset = options.lint0AtReset ?? Lvt.MASKED;
+    const suppresses = options.suppressesEoiBroadcast ?? true;
+    this.#version = suppresses ? APIC_VERSION : APIC_VERSION & ~APIC_VERSION_SUPPRESSES_EOI;
+    this.#svrWritable = suppresses ? 0x1ff | SVR_SUPPRESS_EOI : 0x1ff;
     this.#timer = new ApicTimer(options.clock, options.timeStamp, () => this.#signalLvt(ApicRegister.LVT_TIMER));
     this.reset();
     this.#bus.attach(this);
@@ -86,6 +121,7 @@ export class LocalApic implements InterruptAcknowledge {
   init(): void {
     for (const set of [this.#isr, this.#tmr, this.#irr]) set.clear();
     for (const register of lvtWritable.keys()) this.#lvt.set(register, Lvt.MASKED);
+    this.#lvt.set(ApicRegister.LVT_LINT0, this.#lint0AtReset);
     this.#timer.reset();
     this.#tpr = 0;
     this.#ldr = 0;
@@ -130,6 +166,23 @@ export class LocalApic implements InterruptAcknowledge {
       this.#id = this.initialId;
       this.#ldr = this.#x2apicLdr;
     }
+    this.#bus.moved();
+    this.#update();
+    return true;
+  }
+
+  /**
+   * IA32_APIC_BASE is set from outside, whatever it was: no transition is refused (one of KVM's host-initiated writes).
+   * @returns false for a state that does not exist: x2APIC mode of a disabled APIC
+   */
+  loadBaseMsr(value: bigint): boolean {
+    const next = Number(value);
+    const x2 = (next & BASE_X2APIC) !== 0;
+    if ((next & 0x2ff) !== 0 || (x2 && (next & BASE_ENABLE) === 0)) return false;
+    const wasX2 = this.isX2apic;
+    this.#base = next;
+    if (x2 !== wasX2) this.#id = this.initialId;
+    if (x2) this.#ldr = this.#x2apicLdr;
     this.#bus.moved();
     this.#update();
     return true;
@@ -200,6 +253,11 @@ export class LocalApic implements InterruptAcknowledge {
     return this.#svr & 0xff;
   }
 
+  /** The highest vector in IRR, whatever holds it back; -1: none. */
+  get highestRequested(): number {
+    return this.#irr.highest();
+  }
+
   /** True while a fixed interrupt could be taken now, were IF set. */
   get hasPending(): boolean {
     return this.#pending() >= 0 || this.#externalPending;
@@ -209,6 +267,7 @@ export class LocalApic implements InterruptAcknowledge {
     const vector = this.#isr.highest();
     if (vector < 0) return;
     this.#isr.delete(vector);
+    this.#bus.endOfInterrupt(vector, this);
     if (this.#tmr.has(vector)) {
       this.#clearRemoteIrr(vector);
       if ((this.#svr & SVR_SUPPRESS_EOI) === 0) this.#bus.broadcastEoi(vector);
@@ -218,38 +277,44 @@ export class LocalApic implements InterruptAcknowledge {
 
   // Interrupts coming in
 
-  /** A message accepted by this APIC (10.5, 10.6). */
-  receive(vector: number, mode: number, level: boolean): void {
+  /** A message for this APIC (10.5, 10.6). @returns whether it was accepted */
+  receive(vector: number, mode: number, level: boolean): boolean {
     switch (mode) {
       case DeliveryMode.FIXED:
       case DeliveryMode.LOWEST_PRIORITY:
-        this.#accept(vector, level);
-        return;
+        return this.#accept(vector, level);
       case DeliveryMode.NMI:
         this.#host.raiseNmi();
-        return;
+        return true;
       case DeliveryMode.INIT:
         this.#host.raiseInit();
-        return;
+        return true;
       case DeliveryMode.START_UP:
         this.#host.raiseStartUp(vector);
-        return;
+        return true;
       case DeliveryMode.EXT_INT:
         this.lint0.set(true);
-        return;
+        return true;
     }
+    return false;
   }
 
-  #accept(vector: number, level: boolean): void {
-    if (!this.isSoftwareEnabled || !this.isEnabled) return;
+  #accept(vector: number, level: boolean): boolean {
+    if (!this.isSoftwareEnabled || !this.isEnabled) return false;
     if (vector < 16) {
       this.#error(ApicError.RECEIVE_ILLEGAL_VECTOR);
-      return;
+      return false;
     }
     this.#irr.add(vector);
     if (level) this.#tmr.add(vector);
     else this.#tmr.delete(vector);
     this.#update();
+    return true;
+  }
+
+  /** The vector is requested or in service, as a level-triggered one. */
+  holdsLevel(vector: number): boolean {
+    return this.#tmr.has(vector) && (this.#irr.has(vector) || this.#isr.has(vector));
   }
 
   /** The pin that the 8259 pair (or anything ExtINT) is wired to. */
@@ -330,8 +395,7 @@ export class LocalApic implements InterruptAcknowledge {
     const destination = this.isX2apic ? this.#icrHigh >>> 0 : this.#icrHigh >>> 24;
     const shorthand = (low >>> 18) & 3;
     if (shorthand === 0) {
-      const message: InterruptMessage = { vector, deliveryMode: mode, destination, logical: (low & (1 << 11)) !== 0, level: false };
-      this.#bus.deliver(message);
+      this.#bus.send(vector, mode, destination, (low & (1 << 11)) !== 0, false);
     } else {
       this.#bus.deliverShorthand(this, shorthand as 1 | 2 | 3, vector, mode);
     }
@@ -349,7 +413,7 @@ export class LocalApic implements InterruptAcknowledge {
       case ApicRegister.ID:
         return this.isX2apic ? this.#id : (this.#id << 24) >>> 0;
       case ApicRegister.VERSION:
-        return APIC_VERSION;
+        return this.#version;
       case ApicRegister.TPR:
         return this.#tpr;
       case ApicRegister.PPR:
@@ -404,7 +468,7 @@ export class LocalApic implements InterruptAcknowledge {
         this.#dfr = value | 0x0fffffff;
         return true;
       case ApicRegister.SVR:
-        this.#svr = value & (0x1ff | SVR_SUPPRESS_EOI);
+        this.#svr = value & this.#svrWritable;
         // 10.4.7.2: while software-disabled, every LVT entry is masked.
         if (!this.isSoftwareEnabled) for (const [register, lvt] of this.#lvt) this.#lvt.set(register, lvt | Lvt.MASKED);
         this.#update();
@@ -447,25 +511,39 @@ export class LocalApic implements InterruptAcknowledge {
 
   /** undefined: #GP(0). */
   readMsr(index: number): bigint | undefined {
+    const low = this.readMsrLow(index);
+    if (low === undefined) return undefined;
+    return index === ICR_MSR ? (BigInt(this.#icrHigh >>> 0) << 32n) | BigInt(low) : BigInt(low);
+  }
+
+  /** The low half, unsigned; undefined: #GP(0). Of all these registers only ICR has another half: `interruptDestination`. */
+  readMsrLow(index: number): number | undefined {
     const offset = (index - 0x800) << 4;
     if (!this.isX2apic || offset === ApicRegister.DFR || offset === ApicRegister.ICR_HIGH || offset === ApicRegister.EOI) return undefined;
     if (offset === ApicRegister.APR || offset === ApicRegister.RRD) return undefined;
-    if (offset === ApicRegister.ICR_LOW) return (BigInt(this.#icrHigh >>> 0) << 32n) | BigInt(this.#icrLow >>> 0);
     const value = this.readRegister(offset);
-    return value === undefined ? undefined : BigInt(value >>> 0);
+    return value === undefined ? undefined : value >>> 0;
+  }
+  /** ICR's high half. */
+  get interruptDestination(): number {
+    return this.#icrHigh >>> 0;
   }
 
   /** @returns false for #GP(0): not there, read-only, or reserved bits set */
   writeMsr(index: number, value: bigint): boolean {
+    return this.writeMsrHalves(index, Number(BigInt.asIntN(32, value)), Number(BigInt.asIntN(32, value >> 32n)));
+  }
+
+  /** As `writeMsr`, with the value in two halves of 32 bits. */
+  writeMsrHalves(index: number, low: number, high: number): boolean {
     const offset = (index - 0x800) << 4;
     if (!this.isX2apic) return false;
-    const low = Number(BigInt.asIntN(32, value));
     if (offset === ApicRegister.ICR_LOW) {
       if ((low & ~0xccfff) !== 0) return false;
-      this.#icrHigh = Number(value >> 32n);
+      this.#icrHigh = high;
       return this.writeRegister(offset, low);
     }
-    if (value >> 32n !== 0n) return false;
+    if (high !== 0) return false;
     if (offset === ApicRegister.SELF_IPI) {
       if (low >>> 0 > 0xff) return false;
       this.#bus.deliverShorthand(this, 1, low, DeliveryMode.FIXED);
@@ -488,5 +566,54 @@ export class LocalApic implements InterruptAcknowledge {
   }
   timeStampChanged(): void {
     this.#timer.timeStampChanged();
+  }
+
+  // State
+
+  /** The timer counts on from `current` as of now (KVM_SET_LAPIC, whose page has no times); a periodic one that stands at 0 begins anew. */
+  resumeTimer(current: number): void {
+    this.#timer.resume(current);
+  }
+
+  save(): LocalApicState {
+    return {
+      base: this.#base,
+      id: this.#id,
+      tpr: this.#tpr,
+      ldr: this.#ldr,
+      dfr: this.#dfr,
+      svr: this.#svr,
+      esr: this.#esr,
+      pendingErrors: this.#pendingErrors,
+      icrLow: this.#icrLow,
+      icrHigh: this.#icrHigh,
+      isr: this.#isr.words.slice(),
+      tmr: this.#tmr.words.slice(),
+      irr: this.#irr.words.slice(),
+      lvt: new Map(this.#lvt),
+      lint0: this.#lint0,
+      timer: this.#timer.save(),
+    };
+  }
+
+  restore(state: LocalApicState): void {
+    this.#base = state.base;
+    this.#id = state.id;
+    this.#tpr = state.tpr;
+    this.#ldr = state.ldr;
+    this.#dfr = state.dfr;
+    this.#svr = state.svr;
+    this.#esr = state.esr;
+    this.#pendingErrors = state.pendingErrors;
+    this.#icrLow = state.icrLow;
+    this.#icrHigh = state.icrHigh;
+    this.#isr.words.set(state.isr);
+    this.#tmr.words.set(state.tmr);
+    this.#irr.words.set(state.irr);
+    for (const [register, value] of state.lvt) if (this.#lvt.has(register)) this.#lvt.set(register, value);
+    this.#lint0 = state.lint0;
+    this.#timer.restore(state.timer);
+    this.#bus.moved();
+    this.#update();
   }
 }

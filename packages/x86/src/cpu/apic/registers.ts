@@ -32,6 +32,7 @@ export const ApicRegister = {
 
 /** Version 14H, six LVT entries (0 to 5), and EOI-broadcast suppression (SDM Vol. 3A, 10.4.8). */
 export const APIC_VERSION: number = 0x14 | (5 << 16) | (1 << 24);
+export const APIC_VERSION_SUPPRESSES_EOI: number = 1 << 24;
 
 /** Delivery modes (SDM Vol. 3A, 10.5.1, 10.6.1). */
 export const DeliveryMode = { FIXED: 0, LOWEST_PRIORITY: 1, SMI: 2, NMI: 4, INIT: 5, START_UP: 6, EXT_INT: 7 } as const;
