@@ -218,3 +218,34 @@ test('IRQ 2 and numbers outside 0 to 15 are refused', () => {
   const { pair } = make();
   for (const irq of [2, -1, 16, 0.5]) expect(() => pair.irq(irq)).toThrow(/no input of the 8259 pair/);
 });
+
+test('a host hears of each EOI (specific, non-specific, automatic) and of each mask bit that OCW1 changes', () => {
+  const seen: string[] = [];
+  const pair = new I8259Pair({
+    intr: { set() {} },
+    onEoi: (irq) => seen.push(`eoi ${irq}`),
+    onMask: (irq, masked) => seen.push(`${masked ? 'mask' : 'unmask'} ${irq}`),
+  });
+  const outb = (port: number, value: number) => pair.writePort(port, 1, value);
+  for (const port of [0x20, 0xa0]) {
+    for (const [at, value] of [
+      [0, 0x11],
+      [1, port],
+      [1, port === 0x20 ? 4 : 2],
+      [1, port === 0x20 ? 1 : 3],
+    ] as const) {
+      outb(port + at, value);
+    }
+  }
+  pair.irq(0).set(true);
+  expect([pair.isRequested(0), pair.isRequested(1)]).toEqual([true, false]);
+  pair.acknowledge();
+  outb(0x20, 0x20);
+  pair.irq(9).set(true);
+  pair.acknowledge(); // the slave ends it by itself
+  outb(0x20, 0x62);
+  outb(0x21, 0x03);
+  outb(0x21, 0x02);
+  expect(seen).toEqual(['eoi 0', 'eoi 9', 'eoi 2', 'mask 0', 'mask 1', 'unmask 0']);
+  expect([pair.isMasked(0), pair.isMasked(1)]).toEqual([false, true]);
+});

@@ -15,6 +15,10 @@ export interface I8259PairOptions {
    * `'latched'`: it stays, so that a host may pulse a line, as KVM's irqchip lets it.
    */
   readonly edgeRequests?: EdgeRequests;
+  /** Told of each IRQ (0 to 15) whose service ended. */
+  readonly onEoi?: (irq: number) => void;
+  /** Told of each IRQ whose mask bit changed by a write of OCW1. */
+  readonly onMask?: (irq: number, masked: boolean) => void;
 }
 
 export interface I8259PairState {
@@ -31,13 +35,16 @@ export class I8259Pair extends BytePortDevice implements InterruptAcknowledge, S
   readonly #intr: OutputLine;
   readonly #master: I8259;
   readonly #slave: I8259;
+  readonly #onMask: ((irq: number, masked: boolean) => void) | undefined;
 
   constructor(options: I8259PairOptions) {
     super();
     this.#intr = new OutputLine(options.intr);
     const edgeRequests = options.edgeRequests ?? 'held';
-    this.#master = new I8259({ isMaster: true, elcrWritable: 0xf8, edgeRequests });
-    this.#slave = new I8259({ isMaster: false, elcrWritable: 0xde, edgeRequests });
+    const { onEoi } = options;
+    this.#onMask = options.onMask;
+    this.#master = new I8259({ isMaster: true, elcrWritable: 0xf8, edgeRequests, onEoi });
+    this.#slave = new I8259({ isMaster: false, elcrWritable: 0xde, edgeRequests, onEoi: onEoi && ((level) => onEoi(8 + level)) });
   }
 
   /**
@@ -56,6 +63,15 @@ export class I8259Pair extends BytePortDevice implements InterruptAcknowledge, S
         this.#update();
       },
     };
+  }
+
+  /** The IRQ's bit in its chip's IMR. */
+  isMasked(irq: number): boolean {
+    return ((irq < 8 ? this.#master : this.#slave).imr & (1 << (irq & 7))) !== 0;
+  }
+  /** The IRQ's bit in its chip's IRR: requested, and not acknowledged yet. */
+  isRequested(irq: number): boolean {
+    return ((irq < 8 ? this.#master : this.#slave).irr & (1 << (irq & 7))) !== 0;
   }
 
   /** INTR is asserted. */
@@ -92,8 +108,21 @@ export class I8259Pair extends BytePortDevice implements InterruptAcknowledge, S
   protected override writeRegister(port: number, value: number): void {
     if (port === I8259Pair.ELCR) this.#master.writeElcr(value);
     else if (port === I8259Pair.ELCR + 1) this.#slave.writeElcr(value);
-    else this.#chipAt(port)?.write(port & 1, value);
+    else this.#writeChip(port, value);
     this.#update();
+  }
+
+  #writeChip(port: number, value: number): void {
+    const chip = this.#chipAt(port);
+    if (chip === undefined) return;
+    const before = chip.imr;
+    chip.write(port & 1, value);
+    const changed = before ^ chip.imr;
+    if (changed === 0 || this.#onMask === undefined) return;
+    const first = chip === this.#master ? 0 : 8;
+    for (let level = 0; level < 8; level++) {
+      if ((changed & (1 << level)) !== 0) this.#onMask(first + level, (chip.imr & (1 << level)) !== 0);
+    }
   }
 
   #chipAt(port: number): I8259 | undefined {

@@ -34,6 +34,7 @@ export class I8259 {
   readonly #elcrWritable: number;
   readonly #isMaster: boolean;
   readonly #edgeRequests: EdgeRequests;
+  readonly #onEoi: ((level: number) => void) | undefined;
   #irr = 0;
   #isr = 0;
   #imr = 0;
@@ -50,10 +51,17 @@ export class I8259 {
   #readIsr = false;
   #poll = false;
 
-  constructor(options: { readonly isMaster: boolean; readonly elcrWritable: number; readonly edgeRequests: EdgeRequests }) {
+  /** @param options.onEoi told of each level whose service ended, by a command or at INTA in automatic EOI mode */
+  constructor(options: {
+    readonly isMaster: boolean;
+    readonly elcrWritable: number;
+    readonly edgeRequests: EdgeRequests;
+    readonly onEoi?: ((level: number) => void) | undefined;
+  }) {
     this.#isMaster = options.isMaster;
     this.#elcrWritable = options.elcrWritable;
     this.#edgeRequests = options.edgeRequests;
+    this.#onEoi = options.onEoi;
     this.#icw3 = options.isMaster ? 0x04 : 0x02;
   }
 
@@ -123,7 +131,10 @@ export class I8259 {
     const bit = 1 << level;
     this.#irr &= ~bit;
     if ((this.#icw4 & Icw4.AEOI) === 0) this.#isr |= bit;
-    else if (this.#rotateOnAeoi) this.#lowestPriority = level;
+    else {
+      if (this.#rotateOnAeoi) this.#lowestPriority = level;
+      this.#onEoi?.(level);
+    }
     return level;
   }
 
@@ -216,7 +227,9 @@ export class I8259 {
   }
 
   #endOfInterrupt(level: number): void {
-    if (level >= 0) this.#isr &= ~(1 << level);
+    if (level < 0) return;
+    this.#isr &= ~(1 << level);
+    this.#onEoi?.(level);
   }
 
   /** What a non-specific EOI ends; in special mask mode a masked level is not cleared by it ("Fully Nested Mode"). */

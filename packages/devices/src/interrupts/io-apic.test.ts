@@ -116,3 +116,18 @@ test('narrow accesses see the bytes of IOREGSEL and IOWIN; elsewhere the window 
   expect([ioApic.readMmio(0, 1), ioApic.readMmio(0x12, 2), ioApic.readMmio(0x10, 1), ioApic.readMmio(0x20, 4)]).toEqual([1, 0x17, 0x20, 0]);
   expect(() => ioApic.pin(24)).toThrow(/no pin 24/);
 });
+
+test('version 0x11 has no EOI register (82093AA); a host finds the pins of a vector, and hears of masks', () => {
+  const masks: string[] = [];
+  const { ioApic, get, put } = make({ version: 0x11, onMask: (pin, masked) => masks.push(`${pin} ${masked}`) });
+  expect(get(1)).toBe(0x00170011);
+  put(0x10, LEVEL | 0x40);
+  put(0x14, EDGE | 0x40);
+  ioApic.pin(0).set(true);
+  ioApic.writeMmio(0x40, 4, 0x40);
+  expect(get(0x10) & 0x4000).toBe(0x4000); // remote IRR is still set
+  expect([ioApic.pinsOf(0x40), ioApic.pinsOf(0x41), ioApic.entry(2)]).toEqual([0b101, 0, 0x40]);
+  put(0x14, MASKED | 0x41);
+  expect([ioApic.pinsOf(0x40), ioApic.pinsOf(0x41)]).toEqual([0b001, 0b100]);
+  expect(masks).toEqual(['0 false', '2 false', '2 true']);
+});

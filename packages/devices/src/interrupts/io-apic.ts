@@ -43,6 +43,10 @@ export interface IoApicOptions {
    * programs the other polarity sees the opposite, as on hardware. Left out, an asserted line is active whatever the polarity bit says.
    */
   readonly activeLowPins?: number;
+  /** 0x20 (default): with an EOI register. 0x11: the 82093AA itself, without. */
+  readonly version?: 0x11 | 0x20;
+  /** Told of each pin whose mask bit changed. */
+  readonly onMask?: (pin: number, masked: boolean) => void;
 }
 
 export interface IoApicState {
@@ -68,6 +72,10 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
   readonly #sink: InterruptMessageSink;
   readonly #activeLowPins: number | undefined;
   readonly #entries = new Uint32Array(2 * PINS);
+  /** Which pins send a vector, a bit each. */
+  readonly #pinsOfVector = new Uint32Array(256);
+  readonly #version: number;
+  readonly #onMask: ((pin: number, masked: boolean) => void) | undefined;
   #select = 0;
   #id: number;
   #lines = 0;
@@ -76,7 +84,10 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
     this.#sink = options.sink;
     this.#activeLowPins = options.activeLowPins;
     this.#id = (options.id ?? 0) & 15;
+    this.#version = options.version ?? IoApic.VERSION;
+    this.#onMask = options.onMask;
     for (let pin = 0; pin < PINS; pin++) this.#entries[2 * pin] = Entry.MASKED;
+    this.#indexVectors();
   }
 
   /**
@@ -90,11 +101,25 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
     return { set: (asserted: boolean): void => this.#setLine(pin, asserted) };
   }
 
+  /** Low half of a pin's redirection entry. */
+  entry(pin: number): number {
+    return this.#entries[2 * pin] ?? 0;
+  }
+  /** The pins whose entries have this vector, a bit each. */
+  pinsOf(vector: number): number {
+    return this.#pinsOfVector[vector] ?? 0;
+  }
+  #indexVectors(): void {
+    this.#pinsOfVector.fill(0);
+    for (let pin = 0; pin < PINS; pin++) this.#pinsOfVector[this.#entries[2 * pin]! & Entry.VECTOR]! |= 1 << pin;
+  }
+
   /** EOI message of a local APIC (or the EOI register): ends the level-triggered interrupts with this vector. */
   eoi(vector: number): void {
-    for (let pin = 0; pin < PINS; pin++) {
+    for (let pins = this.pinsOf(vector); pins !== 0; pins &= pins - 1) {
+      const pin = 31 - Math.clz32(pins & -pins);
       const entry = this.#entries[2 * pin]!;
-      if ((entry & Entry.VECTOR) !== vector || (entry & Entry.REMOTE_IRR) === 0) continue;
+      if ((entry & Entry.REMOTE_IRR) === 0) continue;
       this.#entries[2 * pin] = entry & ~Entry.REMOTE_IRR;
       this.#serviceLevel(pin);
     }
@@ -151,7 +176,7 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
     if (aligned === Window.IOREGSEL) {
       if (shift === 0) this.#select = value & 0xff;
     } else if (aligned === Window.EOI) {
-      if (shift === 0) this.eoi(value & 0xff);
+      if (shift === 0 && this.#version >= 0x20) this.eoi(value & 0xff);
     } else if (aligned === Window.IOWIN) {
       const mask = ((size === 4 ? 0xffffffff : size === 2 ? 0xffff : 0xff) << shift) >>> 0;
       this.#writeRegister(((this.#readWindow(Window.IOWIN) & ~mask) | ((value << shift) & mask)) >>> 0);
@@ -169,7 +194,7 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
       case Register.ARBITRATION:
         return this.#id << 24;
       case Register.VERSION:
-        return ((PINS - 1) << 16) | IoApic.VERSION;
+        return ((PINS - 1) << 16) | this.#version;
       default:
         return this.#entries[this.#select - Register.REDIRECTION] ?? 0;
     }
@@ -191,6 +216,8 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
     // Made edge triggered, a pin has no remote IRR: software ends a stuck level interrupt that way.
     if (isLevel(entry)) entry |= old & Entry.REMOTE_IRR;
     this.#entries[2 * pin] = entry;
+    if (((old ^ entry) & Entry.VECTOR) !== 0) this.#indexVectors();
+    if (((old ^ entry) & Entry.MASKED) !== 0) this.#onMask?.(pin, (entry & Entry.MASKED) !== 0);
     if (!wasActive && this.#isActive(pin)) this.#becameActive(pin);
     else this.#serviceLevel(pin);
   }
@@ -203,6 +230,7 @@ export class IoApic implements MmioDevice, Snapshotable<IoApicState> {
     this.#select = state.select;
     this.#id = state.id;
     this.#entries.set(state.entries);
+    this.#indexVectors();
     this.#lines = state.lines;
   }
 }
