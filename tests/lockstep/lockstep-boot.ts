@@ -11,7 +11,12 @@ export interface LockstepBootResult {
   /** How often the two machines were compared: wherever a region was left. */
   readonly comparisons: number;
   readonly regionsCompiled: number;
+  /** External interrupts delivered. */
+  readonly interrupts: number;
 }
+
+/** Instructions that the first machine runs at a time. The same every time, where a machine's own loop goes by wall time: slices decide at which instructions regions are left. */
+const SLICE = 100_000;
 
 interface OneCpu {
   readonly cpus: readonly Cpu[];
@@ -27,16 +32,20 @@ interface OneCpu {
  * @throws {LockstepDifferenceError} at the first difference
  */
 export async function bootInLockstep(options: BootOptions, instructions: number): Promise<LockstepBootResult> {
-  const compiled = await boot({ ...options, cpus: 1, clock: 'virtual', jit: { threshold: 1, lockstep: true } });
   const interpreted = await boot({ ...options, cpus: 1, clock: 'virtual', jit: false });
-  const a = compiled.processors as unknown as OneCpu;
   const b = interpreted.processors as unknown as OneCpu;
   const runInterpreted = b.run.bind(b);
   // The second machine's own loop sleeps.
   interpreted.processors.run = () => ({ reason: 'idle', deadlineNs: undefined });
+  // From here to `ended` nothing waits: the first machine has not begun.
+  const compiled = await boot({ ...options, cpus: 1, clock: 'virtual', jit: { threshold: 1, lockstep: true } });
+  const a = compiled.processors as unknown as OneCpu;
+  const runCompiled = compiled.processors.run.bind(compiled.processors);
+  compiled.processors.run = () => runCompiled(SLICE);
   const [cpu, follower] = [a.cpus[0] as Cpu, b.cpus[0] as Cpu];
   const lockstep = new Lockstep(new LockstepSide(cpu.memory, cpu.state), new LockstepSide(follower.memory, follower.state));
   const space: CodeSpace = (cpu.engine as CpuEngine).space;
+  const interrupts = countInterrupts(cpu);
   let failure: unknown;
   if (space.regions === undefined) throw new Error('The machine has no JIT.');
   space.regions.onRegionExit = () => {
@@ -61,7 +70,21 @@ export async function bootInLockstep(options: BootOptions, instructions: number)
     instructionsInRegions: statistics.instructionsInRegions,
     comparisons: lockstep.comparisons,
     regionsCompiled: statistics.regionsCompiled,
+    interrupts: interrupts(),
   };
+}
+
+/** @returns how many external interrupts have been acknowledged since */
+function countInterrupts(cpu: Cpu): () => number {
+  const source = cpu.interruptSource ?? cpu.apic;
+  let count = 0;
+  cpu.interruptSource = {
+    acknowledge: () => {
+      count++;
+      return source?.acknowledge() ?? 0xff;
+    },
+  };
+  return () => count;
 }
 
 function finish(machine: Machine): void {

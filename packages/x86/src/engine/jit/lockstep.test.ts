@@ -1,5 +1,6 @@
 import { PagingControls } from '@minusone/mmu';
 import { describe, expect, test } from 'vitest';
+import { FlagKind, writeArithmeticFlags } from '../../state/arithmetic-flags.ts';
 import { Gpr, State } from '../../state/layout.ts';
 import { Exit } from '../exit.ts';
 import { TestCpu, type TestCpuOptions } from '../test-machine.ts';
@@ -123,5 +124,56 @@ describe('the JIT in lockstep with the interpreter, compared wherever a region i
     };
     const paging = new PagingControls({ kind: '4-level', root: PML4, wp: true, nxe: true });
     runPrograms(7, 24, { bits: 64, paging, setUp });
+  });
+});
+
+describe('the comparison itself', () => {
+  const pair = new Pair({ bits: 64 }, (cpu) => cpu.load([0x90]));
+  const compare = () => pair.lockstep.compare(() => 'here');
+  const { memory, state } = pair.jit;
+
+  test.each([
+    ['gpr', State.gpr, 'gpr[0]+0'],
+    ['the high half of RIP', State.rip + 4, 'rip+4'],
+    ['EFLAGS', State.eflags, 'eflags+0'],
+    ['a hidden part of GS', State.segments + 5 * 40 + 36, 'segments[5]+36'],
+    ['CR2', State.cr2, 'cr2+0'],
+    ['the upper half of YMM15', State.ymm + 15 * 32 + 28, 'ymm[15]+28'],
+    ['the exponent of R7', State.fpr + 7 * 16 + 8, 'fpr[7]+8'],
+    ['IA32_KERNEL_GS_BASE', State.kernelGsBase + 4, 'kernelGsBase+4'],
+  ])('notices %s', (_, offset, name) => {
+    compare();
+    memory.i32[(state + offset) >>> 2]! ^= 0x100;
+    expect(compare).toThrow(`differ here: ${name} `);
+    memory.i32[(state + offset) >>> 2]! ^= 0x100;
+    compare();
+  });
+  test('compares arithmetic flags by value, whatever form they are kept in', () => {
+    const [jit, interpreter] = [pair.jit.registers, pair.interpreter.registers];
+    writeArithmeticFlags(jit, 0);
+    writeArithmeticFlags(interpreter, 0);
+    compare();
+    // A result of zero: ZF and PF.
+    jit.set32(State.ccOp, FlagKind.LOGIC);
+    expect(compare).toThrow('flags 0x44, not 0x0');
+    writeArithmeticFlags(interpreter, 0x44);
+    compare();
+  });
+  test('notices one bit of memory that either machine wrote; accessed and dirty flags may come early, and must then be there in both', () => {
+    const { jit, interpreter } = pair;
+    jit.physical.write8(DATA + 5, 1);
+    expect(compare).toThrow('memory 0x10004 0x100, not 0x0');
+    interpreter.physical.write8(DATA + 5, 1);
+    compare();
+    interpreter.physical.write8(DATA + 7, 0x80);
+    expect(compare).toThrow('memory 0x10004');
+    jit.physical.write8(DATA + 7, 0x80);
+    compare();
+    // Bit 5 is A, in any word that may be an entry: tolerated, and looked at again.
+    jit.physical.write8(DATA, 0x20);
+    compare();
+    compare();
+    jit.physical.write8(DATA, 0x21);
+    expect(compare).toThrow('memory 0x10000');
   });
 });

@@ -13,6 +13,7 @@ const OF_THE_ENGINE = new Set(
     ' ',
   ),
 );
+const COMPARED = stateFields.filter(({ name }) => !OF_THE_ENGINE.has(name));
 const PAGE_BYTES = 4096;
 /** A and D of a paging-structure entry (SDM Vol. 3A, 4.8): an instruction that then faults, or is only looked at, may have set them. */
 const ACCESSED_AND_DIRTY = 0x60;
@@ -73,7 +74,8 @@ export class Lockstep {
   comparisons = 0;
   /** Pages that differ in what may be accessed or dirty flags, which one machine may have set already for an instruction that the other has yet to run. */
   readonly #early = new Set<number>();
-  readonly #fields = stateFields.filter(({ name }) => !OF_THE_ENGINE.has(name));
+  /** What is compared of the state: offsets in words. */
+  readonly #words = Int32Array.from(COMPARED.flatMap(({ offset, count, stride }) => wordsOf(offset, count * stride)));
 
   constructor(jit: LockstepSide, interpreter: LockstepSide) {
     this.jit = jit;
@@ -93,14 +95,10 @@ export class Lockstep {
     const { jit, interpreter } = this;
     const a = jit.memory.i32;
     const b = interpreter.memory.i32;
-    for (const { name, offset, count, stride } of this.#fields) {
-      const words = Math.ceil((count * stride) / 4);
-      const [from, to] = [(jit.state + offset) >>> 2, (interpreter.state + offset) >>> 2];
-      for (let n = 0; n < words; n++) {
-        if (a[from + n] === b[to + n]) continue;
-        const at = `${name}${count > 1 ? `[${Math.floor((n * 4) / stride)}]` : ''}+${(n * 4) % stride}`;
-        differences.push(`${at} ${hex(a[from + n] as number)}, not ${hex(b[to + n] as number)}`);
-      }
+    const [from, to] = [jit.state >>> 2, interpreter.state >>> 2];
+    for (const word of this.#words) {
+      if (a[from + word] === b[to + word]) continue;
+      differences.push(`${nameOf(word * 4)} ${hex(a[from + word] as number)}, not ${hex(b[to + word] as number)}`);
     }
     const [flags, expected] = [readArithmeticFlags(jit.registers), readArithmeticFlags(interpreter.registers)];
     if (flags !== expected) differences.push(`flags ${hex(flags)}, not ${hex(expected)}`);
@@ -127,6 +125,19 @@ export class Lockstep {
   place(instructions: number): string {
     return `after ${instructions} instructions, at RIP ${this.interpreter.registers.get64(State.rip).toString(16)}`;
   }
+}
+
+function wordsOf(offset: number, bytes: number): number[] {
+  return Array.from({ length: Math.ceil(bytes / 4) }, (_, n) => (offset >>> 2) + n);
+}
+
+/** The field at an offset of the state, with the element and the byte in it. */
+function nameOf(offset: number): string {
+  for (const { name, offset: first, count, stride } of COMPARED) {
+    const within = offset - first;
+    if (within >= 0 && within < count * stride) return `${name}${count > 1 ? `[${Math.floor(within / stride)}]` : ''}+${within % stride}`;
+  }
+  return `state+${offset}`;
 }
 
 function hex(value: number): string {

@@ -86,6 +86,34 @@ test('dropping the write tags of a page leaves its read tags', () => {
   expect([current.find(0x1000, 0, 4, false), current.find(0x1000, 0, 4, true)]).toEqual([0x5000, -1]);
 });
 
+test('dropping the write tags of a page finds every entry that leads to it: in each set, under each linear address, after it has moved', () => {
+  const tlb = make();
+  const written = (): boolean[] =>
+    tlb.sets.slice(0, 2).flatMap((set) => [0x1000, 0x2000].map((low) => set.find(low, 0, 4, true) === 0x5000));
+  const [one, other] = tlb.sets as [Tlb['current'], Tlb['current']];
+  const fills: (() => void)[] = [
+    () => one.fill(0x1000, 0, 0x5000, true, false),
+    () => one.fill(0x2000, 0, 0x5000, true, false),
+    () => other.fill(0x1000, 0, 0x5000, true, true),
+    () => other.fill(0x2000, 0, 0x5000, true, true),
+  ];
+  for (let which = 0; which < 1 << fills.length; which++) {
+    fills.forEach((fill, n) => {
+      if ((which & (1 << n)) !== 0) fill();
+    });
+    expect(written()).toEqual(fills.map((_, n) => (which & (1 << n)) !== 0));
+    tlb.clearWriteTags(0x5000);
+    expect(written()).toEqual([false, false, false, false]);
+  }
+  // Driven out by another page, then back under another address.
+  one.fill(0x1000, 0, 0x5000, true, false);
+  one.fill(0x1000 + ALIAS, 0, 0x6000, true, false);
+  one.fill(0x2000, 0, 0x5000, true, false);
+  tlb.clearWriteTags(0x5000);
+  expect(written()).toEqual([false, false, false, false]);
+  expect(one.find(0x1000 + ALIAS, 0, 4, true)).toBe(0x6000);
+});
+
 test('sets are recycled least recently used first, and the state points to the current one', () => {
   const tlb = new Tlb(memory, state, 2);
   tlb.select(1, AccessKind.SUPERVISOR);

@@ -21,6 +21,8 @@ const TAGS_BYTES = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const JUMP_CACHE_BYTES: number = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
 const FETCH_ENTRIES = 1024;
 const WORDS = TLB_ENTRY_BYTES / 4;
+/** In place of the one entry by which a page may be written: there may be several. */
+const SEVERAL = -1;
 
 /** For whom a set's translations hold. */
 export const AccessKind = {
@@ -45,7 +47,8 @@ export class TlbSet {
   readonly jumpCache: number;
   kind: AccessKind = AccessKind.SUPERVISOR;
   readonly #i32: Int32Array;
-  readonly #written: Uint8Array;
+  readonly #writers: Int16Array;
+  readonly #firstWriter: number;
   /** Which address space it is for (see `Tlb.select`); -1: none. */
   space = -1;
   lastUse = 0;
@@ -62,9 +65,14 @@ export class TlbSet {
   readonly #fetchHigh = new Int32Array(FETCH_ENTRIES);
   readonly #fetchHost = new Float64Array(FETCH_ENTRIES);
 
-  /** @param written by host page: not 0 where a set may have an entry for writing */
-  constructor(memory: MachineMemory, written: Uint8Array) {
-    this.#written = written;
+  /**
+   * @param writers by host page: by which entry for writing it may be reached, counted over all sets from 1; 0: none; or SEVERAL. Entries that went away in between
+   * may still be named.
+   * @param firstWriter the number of this set's first entry for writing
+   */
+  constructor(memory: MachineMemory, writers: Int16Array, firstWriter: number) {
+    this.#writers = writers;
+    this.#firstWriter = firstWriter;
     this.address = memory.allocate(TAGS_BYTES + JUMP_CACHE_BYTES, 64);
     this.jumpCache = this.address + TAGS_BYTES;
     this.#i32 = memory.i32;
@@ -125,10 +133,11 @@ export class TlbSet {
     }
   }
 
-  clearWriteTags(hostPage: number): void {
+  /** Empties those entries for writing from `first` up to `end` that lead to a page. */
+  clearWriteTags(hostPage: number, first = 0, end: number = TLB_ENTRIES): void {
     const i32 = this.#i32;
-    const first = (this.address + TlbPart.write) >>> 2;
-    for (let at = first; at < first + TLB_ENTRIES * WORDS; at += WORDS) {
+    for (let index = first; index < end; index++) {
+      const at = this.#word(TLB_ENTRIES + index);
       if (i32[at + TlbField.hostPage / 4] === (hostPage | 0)) i32[at] = NONE;
     }
   }
@@ -144,7 +153,11 @@ export class TlbSet {
     i32[at + TlbField.addend / 4] = (hostPage - page) | 0;
     i32[at + TlbField.hostPage / 4] = hostPage | 0;
     this.#tags.note(index, global);
-    if (write) this.#written[hostPage >>> 12] = 1;
+    if (write) this.#noteWriter(hostPage >>> 12, this.#firstWriter + index - TLB_ENTRIES);
+  }
+  #noteWriter(page: number, writer: number): void {
+    const known = this.#writers[page];
+    if (known !== writer) this.#writers[page] = known === 0 ? writer : SEVERAL;
   }
 
   /** The address in linear memory of the byte at a linear address, if this set knows that it may be read or written; otherwise -1. */
@@ -190,15 +203,15 @@ export class Tlb {
   current: TlbSet;
   readonly #memory: MachineMemory;
   readonly #state: number;
-  readonly #written: Uint8Array;
+  readonly #writers: Int16Array;
   #clock = 0;
 
-  /** @param sets how many sets the pool has */
+  /** @param sets how many sets the pool has, at most 15: entries for writing are numbered in 16 bits */
   constructor(memory: MachineMemory, state: number, sets = 8) {
     this.#memory = memory;
     this.#state = state;
-    this.#written = new Uint8Array(memory.byteLength >>> 12);
-    this.sets = Array.from({ length: sets }, () => new TlbSet(memory, this.#written));
+    this.#writers = new Int16Array(memory.byteLength >>> 12);
+    this.sets = Array.from({ length: sets }, (_, n) => new TlbSet(memory, this.#writers, 1 + n * TLB_ENTRIES));
     this.current = this.sets[0] as TlbSet;
   }
 
@@ -254,9 +267,16 @@ export class Tlb {
     for (const set of this.sets) set.clearJumps();
   }
 
+  /** Forgets by which entries a page may be written: as a rule that is one, which is known, so that logging the writes to a page costs no search. */
   clearWriteTags(hostPage: number): void {
-    if (this.#written[hostPage >>> 12] === 0) return;
-    this.#written[hostPage >>> 12] = 0;
-    for (const set of this.sets) set.clearWriteTags(hostPage);
+    const writer = this.#writers[hostPage >>> 12] as number;
+    if (writer === 0) return;
+    this.#writers[hostPage >>> 12] = 0;
+    if (writer === SEVERAL) {
+      for (const set of this.sets) set.clearWriteTags(hostPage);
+      return;
+    }
+    const index = (writer - 1) % TLB_ENTRIES;
+    (this.sets[(writer - 1 - index) / TLB_ENTRIES] as TlbSet).clearWriteTags(hostPage, index, index + 1);
   }
 }
