@@ -132,7 +132,16 @@ export class ComparedMachine {
     registers.set32(State.cpl, 3);
     cpu.updatePaging();
     cpu.engine.flushAll();
-    const layer: Layer = { wantsBoundary: false, boundary: () => false, intercept: (event) => this.#intercept(event) };
+    const layer: Layer = {
+      wantsBoundary: false,
+      boundary: () => false,
+      intercept: (event) => this.#intercept(event),
+      stage: null,
+      addressSpaceTag: 0,
+      acceptsInterrupt: (unmasked) => unmasked,
+      acceptsNmi: (unmasked) => unmasked,
+      slowRows: 0,
+    };
     cpu.layer = layer;
   }
 
