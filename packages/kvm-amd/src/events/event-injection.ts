@@ -1,23 +1,20 @@
+import { EventInformation, SvmEventType } from '@minusone/amdv';
 import type { VendorEvent } from '@minusone/kvm';
 
-/** EVENTINJ and EXITINTINFO, bits 31:0 (APM Vol. 2 15.20 "Event Injection", 15.7.2 "Intercepts During IDT Interrupt Delivery"); the error code is bits 63:32. */
-export const EventField = { VECTOR: 0xff, TYPE_SHIFT: 8, ERROR_CODE_VALID: 0x800, VALID: -0x8000_0000 } as const;
-/** TYPE. INT3 and INTO are exceptions here; only INT n is a software interrupt. */
-export const EventFieldType = { INTR: 0, NMI: 2, EXCEPTION: 3, SOFTWARE_INTERRUPT: 4 } as const;
-
+/** TYPE (APM Vol. 2 15.20): INT3, INTO and INT1 are exceptions here; only INT n is a software interrupt. */
 const TYPE_OF = {
-  interrupt: EventFieldType.INTR,
-  nmi: EventFieldType.NMI,
-  exception: EventFieldType.EXCEPTION,
-  'software-interrupt': EventFieldType.SOFTWARE_INTERRUPT,
-  'software-exception': EventFieldType.EXCEPTION,
-  'privileged-software-exception': EventFieldType.EXCEPTION,
+  interrupt: SvmEventType.INTR,
+  nmi: SvmEventType.NMI,
+  exception: SvmEventType.EXCEPTION,
+  'software-interrupt': SvmEventType.SOFTWARE_INTERRUPT,
+  'software-exception': SvmEventType.EXCEPTION,
+  'privileged-software-exception': SvmEventType.EXCEPTION,
 } as const;
 
 /** EVENTINJ's low half for an event, signed. */
 export function eventInjection(event: VendorEvent): number {
-  const errorCode = event.errorCode === undefined ? 0 : EventField.ERROR_CODE_VALID;
-  return EventField.VALID | errorCode | (TYPE_OF[event.type] << EventField.TYPE_SHIFT) | (event.vector & EventField.VECTOR);
+  const errorCode = event.errorCode === undefined ? 0 : EventInformation.ERROR_CODE_VALID;
+  return EventInformation.VALID | errorCode | (TYPE_OF[event.type] << EventInformation.TYPE_SHIFT) | (event.vector & EventInformation.VECTOR);
 }
 
 /** Events that an instruction makes: the return address that they push is the one behind it. */
@@ -31,16 +28,16 @@ export function isSoftwareEvent(event: VendorEvent): boolean {
  * @param low bits 31:0, signed
  */
 export function interruptedEvent(low: number, errorCode: number, injected: VendorEvent | undefined): VendorEvent | undefined {
-  if ((low & EventField.VALID) === 0) return undefined;
-  const vector = low & EventField.VECTOR;
+  if ((low & EventInformation.VALID) === 0) return undefined;
+  const vector = low & EventInformation.VECTOR;
   if (injected !== undefined && isSoftwareEvent(injected) && injected.vector === vector) return injected;
-  const code = (low & EventField.ERROR_CODE_VALID) !== 0 ? errorCode >>> 0 : undefined;
-  switch ((low >>> EventField.TYPE_SHIFT) & 7) {
-    case EventFieldType.INTR:
+  const code = (low & EventInformation.ERROR_CODE_VALID) !== 0 ? errorCode >>> 0 : undefined;
+  switch ((low >>> EventInformation.TYPE_SHIFT) & 7) {
+    case SvmEventType.INTR:
       return { type: 'interrupt', vector, errorCode: undefined, instructionLength: 0 };
-    case EventFieldType.NMI:
+    case SvmEventType.NMI:
       return { type: 'nmi', vector: 2, errorCode: undefined, instructionLength: 0 };
-    case EventFieldType.EXCEPTION:
+    case SvmEventType.EXCEPTION:
       return vector === 3 || vector === 4 ? undefined : { type: 'exception', vector, errorCode: code, instructionLength: 0 };
     default:
       return undefined;

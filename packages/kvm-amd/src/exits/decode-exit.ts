@@ -1,4 +1,4 @@
-import { VMCB_FIELD } from '@minusone/amdv';
+import { EventInformation, SvmExit, VMCB_FIELD } from '@minusone/amdv';
 import { type VendorExit, VendorExitKind } from '@minusone/kvm';
 import { Access, PageFaultError } from '@minusone/mmu';
 import { Cr0, Dr6, hasErrorCode, Vector } from '@minusone/x86';
@@ -11,7 +11,6 @@ const IoInfo = { IN: 0x1, STRING: 0x4, REP: 0x8, SIZE_SHIFT: 4, PORT_SHIFT: 16 }
 const TaskInfo = { IRET: 1 << 4, JMP: 1 << 6, ERROR_CODE: 1 << 12 } as const;
 /** EXITINFO1 of NPF, bits 63:32 (APM Vol. 2 15.25.6). */
 const NPF_ON_TABLE = 1 << 1;
-const EXITINTINFO_VALID = -0x8000_0000;
 
 /** Fills in why the guest exited, from EXITCODE, EXITINFO1 and EXITINFO2 (APM Vol. 2 15.6 ff., Appendix C) and the next RIP. */
 export function decodeExit(block: ControlBlock, exit: VendorExit): void {
@@ -40,7 +39,7 @@ export function decodeExit(block: ControlBlock, exit: VendorExit): void {
       break;
     case VendorExitKind.CONTROL_REGISTER:
       // Bit 63: a MOV, whose general register is in bits 3:0 (APM Vol. 2 15.8.1); otherwise CLTS, LMSW or SMSW.
-      exit.register = code === 0x65 ? 0 : code & 0xf;
+      exit.register = code === SvmExit.CR0_SEL_WRITE ? 0 : code & 0xf;
       exit.isWrite = code >= 0x10;
       exit.gpr = block.high(VMCB_FIELD.EXITINFO1) < 0 ? info1 & 0xf : -1;
       break;
@@ -50,7 +49,7 @@ export function decodeExit(block: ControlBlock, exit: VendorExit): void {
       exit.gpr = info1 & 0xf;
       break;
     case VendorExitKind.EXCEPTION:
-      decodeException(block, exit, code - 0x40, info1);
+      decodeException(block, exit, code - SvmExit.EXCP0, info1);
       return;
     case VendorExitKind.INVLPG:
       exit.linearValid = true;
@@ -112,5 +111,5 @@ function decodeTaskSwitch(block: ControlBlock, exit: VendorExit, info1: number):
   if ((flags & TaskInfo.IRET) !== 0) exit.taskSource = 'iret';
   else if ((flags & TaskInfo.JMP) !== 0) exit.taskSource = 'jmp';
   // A gate in the IDT shows as an event in delivery (APM Vol. 2 15.14.1).
-  else exit.taskSource = (block.low(VMCB_FIELD.EXITINTINFO) & EXITINTINFO_VALID) !== 0 ? 'gate' : 'call';
+  else exit.taskSource = (block.low(VMCB_FIELD.EXITINTINFO) & EventInformation.VALID) !== 0 ? 'gate' : 'call';
 }

@@ -1,4 +1,4 @@
-import { formatExplanation, type Svm, VMCB_FIELD } from '@minusone/amdv';
+import { formatExplanation, type Svm, SvmExit, VMCB_FIELD } from '@minusone/amdv';
 import {
   type DebugControl,
   type DescriptorTableState,
@@ -21,8 +21,6 @@ import { Clean, ControlBlock } from '../vmcb/control-block.ts';
 import { Intercepts } from '../vmcb/intercepts.ts';
 import { ioPermissionMap, MsrPermissionMap } from '../vmcb/permission-maps.ts';
 
-/** Exit codes that are this module's own business. */
-const Own = { WRITE_CR8: 0x18, IRET: 0x74 } as const;
 /** TLB_CONTROL (APM Vol. 2 15.16.2): all of this guest's entries, with FLUSHBYASID; else everything. */
 const TlbControl = { NONE: 0, FLUSH_ALL: 1, FLUSH_GUEST: 3 } as const;
 /** MSRs that VMLOAD and VMSAVE switch (APM Vol. 2 15.5.2), so that a host's are never the guest's: SYSENTER_CS, _ESP, _EIP, STAR to FMASK, FS.base, GS.base, KernelGSbase. */
@@ -153,11 +151,11 @@ export class AmdVcpu implements VendorVcpu {
     }
     block.set(VMCB_FIELD.TLB_CONTROL, Clean.NONE, TlbControl.NONE);
     this.#events.exited();
-    if (exit.hardwareReason === Own.IRET) {
+    if (exit.hardwareReason === SvmExit.IRET) {
       this.#nmi.iretReached();
       return false;
     }
-    if (exit.hardwareReason === Own.WRITE_CR8) return this.#cr8Written();
+    if (exit.hardwareReason === SvmExit.CR8_WRITE) return this.#cr8Written();
     return true;
   }
 

@@ -1,44 +1,25 @@
-import { VMCB_FIELD } from '@minusone/amdv';
+import { Intercept, VMCB_FIELD } from '@minusone/amdv';
 import { Clean, type ControlBlock } from './control-block.ts';
 
-/** Intercept vectors 3 and 4 of the VMCB (APM Vol. 2, Appendix B, Table B-1), by bit. */
-export const Intercept3 = {
-  INTR: 1 << 0,
-  NMI: 1 << 1,
-  SMI: 1 << 2,
-  INIT: 1 << 3,
-  VINTR: 1 << 4,
-  RDPMC: 1 << 15,
-  CPUID: 1 << 18,
-  RSM: 1 << 19,
-  IRET: 1 << 20,
-  INVD: 1 << 22,
-  PAUSE: 1 << 23,
-  HLT: 1 << 24,
-  INVLPGA: 1 << 26,
-  IOIO_PROT: 1 << 27,
-  MSR_PROT: 1 << 28,
-  TASK_SWITCH: 1 << 29,
-  SHUTDOWN: 1 << 31,
-} as const;
-export const Intercept4 = {
-  VMRUN: 1 << 0,
-  VMMCALL: 1 << 1,
-  VMLOAD: 1 << 2,
-  VMSAVE: 1 << 3,
-  STGI: 1 << 4,
-  CLGI: 1 << 5,
-  SKINIT: 1 << 6,
-  WBINVD: 1 << 9,
-  MONITOR: 1 << 10,
-  MWAIT: 1 << 11,
-  MWAIT_COND: 1 << 12,
-  XSETBV: 1 << 13,
-} as const;
 /** CR8 in the upper half (writes) of the first vector. */
 const CR8_WRITE = 1 << 24;
 const MACHINE_CHECK = 18;
 const ALIGNMENT_CHECK = 17;
+
+/** Physical events, and what would end the machine. */
+const EVENTS = Intercept.INTR | Intercept.NMI | Intercept.SMI | Intercept.INIT | Intercept.SHUTDOWN;
+const ANSWERED_BY_KVM =
+  Intercept.CPUID |
+  Intercept.IOIO_PROT |
+  Intercept.MSR_PROT |
+  Intercept.RDPMC |
+  Intercept.TASK_SWITCH |
+  Intercept.INVD |
+  Intercept.RSM |
+  // Of the extension, but in vector 3.
+  Intercept.INVLPGA;
+const EXTENSION = Intercept.VMRUN | Intercept.VMLOAD | Intercept.VMSAVE | Intercept.STGI | Intercept.CLGI | Intercept.SKINIT;
+const MONITOR_AND_MWAIT = Intercept.MONITOR | Intercept.MWAIT | Intercept.MWAIT_CONDITIONAL;
 
 /**
  * What a guest of KVM exits for: everything that the host must keep to itself (physical events, the extension's instructions), what KVM answers (CPUID, ports, MSRs, HLT),
@@ -49,16 +30,8 @@ export class Intercepts {
 
   constructor(block: ControlBlock) {
     this.#block = block;
-    const { INTR, NMI, SMI, INIT, RDPMC, CPUID, RSM, INVD, PAUSE, HLT, INVLPGA, IOIO_PROT, MSR_PROT, TASK_SWITCH, SHUTDOWN } = Intercept3;
-    this.#set3(
-      INTR | NMI | SMI | INIT | RDPMC | CPUID | RSM | INVD | PAUSE | HLT | INVLPGA | IOIO_PROT | MSR_PROT | TASK_SWITCH | SHUTDOWN,
-      true,
-    );
-    const { VMRUN, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT, WBINVD, MONITOR, MWAIT, MWAIT_COND, XSETBV } = Intercept4;
-    this.#set4(
-      VMRUN | VMMCALL | VMLOAD | VMSAVE | STGI | CLGI | SKINIT | WBINVD | MONITOR | MWAIT | MWAIT_COND | XSETBV,
-      true,
-    );
+    this.#set3(EVENTS | ANSWERED_BY_KVM | Intercept.HLT | Intercept.PAUSE, true);
+    this.#set4(EXTENSION | Intercept.VMMCALL | Intercept.WBINVD | Intercept.XSETBV | MONITOR_AND_MWAIT, true);
     this.exception(MACHINE_CHECK, true);
     this.exception(ALIGNMENT_CHECK, true);
   }
@@ -75,10 +48,10 @@ export class Intercepts {
     this.#block.setBits(VMCB_FIELD.INTERCEPT_EXCEPTIONS, Clean.I, bit, on ? bit : 0);
   }
   virtualInterrupt(on: boolean): void {
-    this.#set3(Intercept3.VINTR, on);
+    this.#set3(Intercept.VINTR, on);
   }
   iret(on: boolean): void {
-    this.#set3(Intercept3.IRET, on);
+    this.#set3(Intercept.IRET, on);
   }
   cr8Writes(on: boolean): void {
     this.#block.setBits(VMCB_FIELD.INTERCEPT_CR, Clean.I, CR8_WRITE, on ? CR8_WRITE : 0);
@@ -88,8 +61,8 @@ export class Intercepts {
     this.#block.set(VMCB_FIELD.INTERCEPT_DR, Clean.I, on ? 0x00ff_00ff : 0);
   }
   idle(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void {
-    this.#set3(Intercept3.HLT, exits.hlt);
-    this.#set3(Intercept3.PAUSE, exits.pause);
-    this.#set4(Intercept4.MONITOR | Intercept4.MWAIT | Intercept4.MWAIT_COND, exits.mwait);
+    this.#set3(Intercept.HLT, exits.hlt);
+    this.#set3(Intercept.PAUSE, exits.pause);
+    this.#set4(MONITOR_AND_MWAIT, exits.mwait);
   }
 }
