@@ -10,6 +10,7 @@ export * from './irqchip/chip-states.ts';
 export * from './irqchip/event-fd.ts';
 export * from './irqchip/event-fds.ts';
 export * from './irqchip/irqchip.ts';
+export * from './irqchip/lapic-page.ts';
 export * from './irqchip/pit2.ts';
 export * from './irqchip/routing.ts';
 export * from './msrs/guest-msrs.ts';

@@ -51,7 +51,7 @@ export class I8259 {
   #readIsr = false;
   #poll = false;
 
-  /** @param options.onEoi told of each level whose service ended, by a command or at INTA in automatic EOI mode */
+  /** @param options.onEoi told of each level whose service ended, by a command or at INTA in automatic EOI mode, or that ICW1 dropped */
   constructor(options: {
     readonly isMaster: boolean;
     readonly elcrWritable: number;
@@ -178,6 +178,7 @@ export class I8259 {
 
   /** "Initialization Command Words 1 and 2": what ICW1 clears. */
   #writeIcw1(value: number): void {
+    const dropped = this.#irr | this.#isr;
     this.#icw1 = value;
     this.#icw4 = 0;
     this.#irr = 0; // the edge sense circuit: an input must rise anew
@@ -189,6 +190,8 @@ export class I8259 {
     this.#readIsr = false;
     this.#poll = false;
     this.#expects = 2;
+    // Nobody will end these any more.
+    if (this.#onEoi !== undefined) for (let level = 0; level < 8; level++) if ((dropped & (1 << level)) !== 0) this.#onEoi(level);
   }
 
   /** Operation Control Word 2: R, SL, EOI in bits 7 to 5, a level in bits 2 to 0. */

@@ -312,6 +312,10 @@ export class LocalApic implements InterruptAcknowledge, Snapshotable<LocalApicSt
     return true;
   }
 
+  /** The last interrupt accepted with this vector was a level-triggered one (TMR). */
+  isLevel(vector: number): boolean {
+    return this.#tmr.has(vector);
+  }
   /** The vector is requested or in service, as a level-triggered one. */
   holdsLevel(vector: number): boolean {
     return this.#tmr.has(vector) && (this.#irr.has(vector) || this.#isr.has(vector));
