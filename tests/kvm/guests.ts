@@ -435,17 +435,14 @@ const events: GuestProgram[] = [
     ['io out port 80 size 1 count 1 data 00', 'io out port 80 size 1 count 1 data 00', 'hlt'],
     { vectors: { 0: division.at, 6: division.at } },
   ),
-  guest(
-    'INT n and INT3',
-    software.code,
-    ['io out port 80 size 1 count 1 data 01', 'io out port 80 size 1 count 1 data 02', 'hlt'],
-    { vectors: { 3: software.at, 0x40: software.at } },
-  ),
+  guest('INT n and INT3', software.code, ['io out port 80 size 1 count 1 data 01', 'io out port 80 size 1 count 1 data 02', 'hlt'], {
+    vectors: { 3: software.at, 64: software.at },
+  }),
   guest(
     'an interrupt waits for STI, and for its shadow',
     single.code,
     ['irqWindowOpen', 'io out port 80 size 1 count 1 data 20', 'io out port 10 size 1 count 1 data 02', 'hlt'],
-    { vectors: { 0x20: single.at }, interrupts: [0x20], needsBareHost: true, ends: { rbx: 0x20 } },
+    { vectors: { 32: single.at }, interrupts: [0x20], needsBareHost: true, ends: { rbx: 0x20 } },
   ),
   guest(
     'an interrupt as soon as the guest has interrupts enabled, and the next after its handler',
@@ -459,14 +456,12 @@ const events: GuestProgram[] = [
       'io out port 10 size 1 count 1 data 02',
       'hlt',
     ],
-    { vectors: { 0x20: waiting.at }, interrupts: [0x20, 0x20] },
+    { vectors: { 32: waiting.at }, interrupts: [0x20, 0x20] },
   ),
-  guest(
-    'HLT ends with an interrupt, which its handler sees first',
-    halted.code,
-    ['hlt', 'io out port 10 size 1 count 1 data 01', 'hlt'],
-    { vectors: { 0x20: halted.at }, interrupts: [0x20] },
-  ),
+  guest('HLT ends with an interrupt, which its handler sees first', halted.code, ['hlt', 'io out port 10 size 1 count 1 data 01', 'hlt'], {
+    vectors: { 32: halted.at },
+    interrupts: [0x20],
+  }),
   guest(
     'single steps, which an emulated instruction ends without one of its own',
     real`
@@ -596,3 +591,9 @@ const modes: GuestProgram[] = [
 ];
 
 export const guestPrograms: readonly GuestProgram[] = [...ports, ...mmio, ...events, ...modes];
+
+/** The registers of the line that ends a run, by name. */
+export function registersAtEnd(line: string): Record<string, number> {
+  const words = line.split(' ').slice(1);
+  return Object.fromEntries(words.flatMap((word, i) => (i % 2 === 0 ? [[word, Number.parseInt(words[i + 1] as string, 16)]] : [])));
+}

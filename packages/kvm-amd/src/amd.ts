@@ -47,9 +47,13 @@ function modelOf(model: CpuModel | string): CpuModel {
     throw new InvalidArgumentError(`There is no CPU model "${model}".`, `The models are ${Object.keys(cpuModels).join(', ')}.`, { model });
   }
   if (found.vendor !== 'amd') {
-    throw new InvalidArgumentError(`The model "${found.name}" is not AMD's, and has no AMD-V.`, 'Take `amd` of @minusone/x86, or one made from it.', {
-      model: found.name,
-    });
+    throw new InvalidArgumentError(
+      `The model "${found.name}" is not AMD's, and has no AMD-V.`,
+      'Take `amd` of @minusone/x86, or one made from it.',
+      {
+        model: found.name,
+      },
+    );
   }
   return found;
 }

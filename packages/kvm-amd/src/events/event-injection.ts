@@ -14,7 +14,9 @@ const TYPE_OF = {
 /** EVENTINJ's low half for an event, signed. */
 export function eventInjection(event: VendorEvent): number {
   const errorCode = event.errorCode === undefined ? 0 : EventInformation.ERROR_CODE_VALID;
-  return EventInformation.VALID | errorCode | (TYPE_OF[event.type] << EventInformation.TYPE_SHIFT) | (event.vector & EventInformation.VECTOR);
+  return (
+    EventInformation.VALID | errorCode | (TYPE_OF[event.type] << EventInformation.TYPE_SHIFT) | (event.vector & EventInformation.VECTOR)
+  );
 }
 
 /** Events that an instruction makes: the return address that they push is the one behind it. */

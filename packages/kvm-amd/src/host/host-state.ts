@@ -1,5 +1,5 @@
 import type { HostPages } from '@minusone/kvm';
-import { Cr0, Cr4, type Cpu, Efer, Eflags, Segment, setSegment, writeCr0, writeCr3, writeCr4, writeEflags } from '@minusone/x86';
+import { type Cpu, Cr0, Cr4, Efer, Eflags, Segment, setSegment, writeCr0, writeCr3, writeCr4, writeEflags } from '@minusone/x86';
 
 /** VM_HSAVE_PA (APM Vol. 2 15.30.4): the page in which VMRUN keeps the host. */
 const VM_HSAVE_PA = 0xc001_0117;

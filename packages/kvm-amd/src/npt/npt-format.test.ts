@@ -1,4 +1,4 @@
-import { Access, ByteMemory, NptStage, PagingControls, PageFaultError, StageFault, StageResult } from '@minusone/mmu';
+import { Access, ByteMemory, NptStage, PageFaultError, PagingControls, StageFault, StageResult } from '@minusone/mmu';
 import { expect, test } from 'vitest';
 import { nptFormat } from './npt-format.ts';
 

@@ -1,6 +1,6 @@
 import { VMCB_FIELD } from '@minusone/amdv';
 import type { DescriptorTableState, SegmentState } from '@minusone/kvm';
-import { type Cpu, Cr0, Dr6, Dr7, Efer, Segment, SegmentField, setSegment, State, segmentOffset } from '@minusone/x86';
+import { type Cpu, Cr0, Dr6, Dr7, Efer, Segment, SegmentField, State, segmentOffset, setSegment } from '@minusone/x86';
 import { Clean, type ControlBlock } from '../vmcb/control-block.ts';
 import { fromVmcbAttributes, toVmcbAttributes } from '../vmcb/segments.ts';
 

@@ -142,7 +142,8 @@ export class VendorMachine {
 
   /** Enters; the exit must come within so many instructions. */
   run(instructions = 1000): this {
-    if (!this.vcpu.enter(instructions)) throw new Error(`no exit within ${instructions} instructions, at ${this.cpu.registers.rip.toString(16)}`);
+    if (!this.vcpu.enter(instructions))
+      throw new Error(`no exit within ${instructions} instructions, at ${this.cpu.registers.rip.toString(16)}`);
     return this;
   }
 }

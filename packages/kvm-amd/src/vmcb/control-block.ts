@@ -1,4 +1,4 @@
-import { Vmcb, VMCB_FIELD } from '@minusone/amdv';
+import { VMCB_FIELD, Vmcb } from '@minusone/amdv';
 import { type HostPages, pageBytes } from '@minusone/kvm';
 
 /** VMCB clean bits (APM Vol. 2 15.15.3): what of a VMCB software has not touched since the last exit. */
