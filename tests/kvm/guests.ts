@@ -290,6 +290,129 @@ const mmio: GuestProgram[] = [
     { ends: { rcx: 0, rdi: 0x47 } },
   ),
   guest(
+    'locked and conditional read-modify-writes',
+    real`
+      mov ax, 0xa000
+      mov ds, ax
+      mov ax, 0x1111
+      mov bx, 0x2222
+      lock add [0x10], bl
+      lock bts word [0x20], 3
+      cmpxchg [0x30], bl
+      setz cl
+      neg byte [0x40]
+      shl word [0x50], 4
+      hlt`,
+    [
+      'mmio read at a0010 bytes 1',
+      'mmio write at a0010 data 33',
+      'mmio read at a0020 bytes 2',
+      'mmio write at a0020 data 1a13',
+      'mmio read at a0030 bytes 1',
+      'mmio write at a0030 data 14',
+      'mmio read at a0040 bytes 1',
+      'mmio write at a0040 data eb',
+      'mmio read at a0050 bytes 2',
+      'mmio write at a0050 data 6071',
+      'hlt',
+    ],
+    { ends: { rcx: 0, rax: 0x1114 } },
+  ),
+  guest(
+    'operands of other instructions: SETcc, MUL, XLAT, segment registers',
+    real`
+      mov ax, 0xa000
+      mov ds, ax
+      stc
+      setc byte [0x10]
+      mov al, 2
+      mul byte [0x20]
+      mov dx, ax
+      mov bx, 0x30
+      mov al, 4
+      xlat
+      mov cl, al
+      mov [0x50], ds
+      mov es, [0x60]
+      hlt`,
+    [
+      'mmio write at a0010 data 01',
+      'mmio read at a0020 bytes 1',
+      'mmio read at a0034 bytes 1',
+      'mmio write at a0050 data 00a0',
+      'mmio read at a0060 bytes 2',
+      'hlt',
+    ],
+    { ends: { rdx: 0x22, rcx: 0x12 } },
+  ),
+  guest(
+    'a stack in MMIO',
+    real`
+      mov ax, 0xa000
+      mov ss, ax
+      mov sp, 0x100
+      mov ax, 0x1234
+      push ax
+      call there
+      hlt
+    there:
+      pop bx
+      pop cx
+      xor ax, ax
+      mov ss, ax
+      hlt`,
+    [
+      'mmio write at a00fe data 3412',
+      'mmio write at a00fc data 0f10',
+      'mmio read at a00fc bytes 2',
+      'mmio read at a00fe bytes 2',
+      'hlt',
+    ],
+    { ends: { rbx: 0x1211, rcx: 0x1413, rsp: 0x100 } },
+  ),
+  guest(
+    'REP MOVSB between two MMIO places, and REPE CMPSB',
+    real`
+      mov ax, 0xa000
+      mov ds, ax
+      mov es, ax
+      cld
+      mov si, 0x10
+      mov di, 0x20
+      mov cx, 2
+      rep movsb
+      mov si, 0x10
+      mov di, 0x20
+      mov cx, 3
+      repe cmpsb
+      hlt`,
+    [
+      'mmio read at a0010 bytes 1',
+      'mmio write at a0020 data 11',
+      'mmio read at a0011 bytes 1',
+      'mmio write at a0021 data 12',
+      'mmio read at a0010 bytes 1',
+      'mmio read at a0020 bytes 1',
+      'hlt',
+    ],
+    { ends: { rcx: 2, rsi: 0x11, rdi: 0x21 } },
+  ),
+  guest(
+    'an instruction that ends on the next page, and code that changes itself',
+    real`
+      mov byte [changed + 1], 0x42
+    changed:
+      mov al, 0x41
+      out 0x10, al
+      jmp 0x1ffe
+      times 0xff0 - ($ - $$) nop
+      times 0xe nop
+      out 0x11, eax
+      hlt`,
+    ['io out port 10 size 1 count 1 data 42', 'io out port 11 size 4 count 1 data 42000000', 'hlt'],
+    { ends: { rip: 0x2002 } },
+  ),
+  guest(
     'an access that runs over the end of the slot: memory gets its part, MMIO the rest',
     real`
       mov ax, 0x0fff
