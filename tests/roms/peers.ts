@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { finished } from 'node:stream/promises';
+import { extensionMachines, type RomExtension } from './extensions.ts';
 
 /** How a ROM's run ended. */
 export type RomEnd = 'shutdown' | 'triple fault' | 'time-out';
@@ -61,8 +62,12 @@ async function withFolder<T>(rom: Uint8Array, work: (folder: string, file: strin
   }
 }
 
-/** Runs a 64 KiB ROM in Bochs (2.7, a Skylake-X) without a window. It ends when the ROM writes `Shutdown` to port 0x8900. */
-export function runOnBochs(rom: Uint8Array): Promise<RomRun> {
+/** The processor of Bochs that ROMs without an extension run on. */
+const BOCHS_MODEL = 'corei7_skylake_x';
+
+/** Runs a 64 KiB ROM in Bochs (2.7) without a window. It ends when the ROM writes `Shutdown` to port 0x8900. */
+export function runOnBochs(rom: Uint8Array, extension?: RomExtension): Promise<RomRun> {
+  const model = extension === undefined ? BOCHS_MODEL : extensionMachines[extension].bochsModel;
   return withFolder(rom, async (folder, file) => {
     const log = join(folder, 'log');
     const configuration = `plugin_ctrl: unmapped=1, biosdev=0, speaker=0, extfpuirq=1, parallel=0, serial=0
@@ -73,7 +78,7 @@ romimage: file="${file}"
 vgaromimage: file="${VGA_BIOS}"
 boot: disk
 ata0: enabled=0
-cpu: model=corei7_skylake_x, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+cpu: model=${model}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 clock: sync=none, time0=0
 port_e9_hack: enabled=1
 log: ${log}
@@ -96,8 +101,8 @@ error: action=report
   });
 }
 
-/** Runs a ROM in QEMU (7.2, TCG, `-cpu max`). It ends when the ROM writes to port 0xF4, or by a triple fault. */
-export function runOnQemu(rom: Uint8Array): Promise<RomRun> {
+/** Runs a ROM in QEMU (7.2, TCG, `-cpu max`, which has SVM). It ends when the ROM writes to port 0xF4, or by a triple fault. */
+export function runOnQemu(rom: Uint8Array, _extension?: RomExtension): Promise<RomRun> {
   return withFolder(rom, async (_folder, file) => {
     const machine = ['-accel', 'tcg', '-cpu', 'max', '-m', '64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'];
     const devices = ['-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'];

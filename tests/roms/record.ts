@@ -5,7 +5,7 @@ import { attemptsOf, differences, differencesFromPeer, reconcile, textOf } from 
 import { expectedFile } from './expected.ts';
 import { runOnOurs } from './ours.ts';
 import { type RomRun, runOnBochs, runOnQemu } from './peers.ts';
-import { buildRom, type Rom } from './rom.ts';
+import { buildRom, lacks, type Rom } from './rom.ts';
 
 const options = process.argv.slice(2);
 const names = options.filter((option) => !option.startsWith('--'));
@@ -15,8 +15,11 @@ const log = (text: string): void => {
 
 async function one(rom: Rom): Promise<void> {
   const image = buildRom(rom);
-  const able = { bochs: rom.without?.peer !== 'bochs', qemu: rom.without?.peer !== 'qemu' };
-  const runs = await Promise.all([able.bochs ? runOnBochs(image) : undefined, able.qemu ? runOnQemu(image) : undefined]);
+  const able = { bochs: !lacks(rom, 'bochs'), qemu: !lacks(rom, 'qemu') };
+  const runs = await Promise.all([
+    able.bochs ? runOnBochs(image, rom.extension) : undefined,
+    able.qemu ? runOnQemu(image, rom.extension) : undefined,
+  ]);
   const bochs = (runs[0] ?? runs[1]) as RomRun;
   const qemu = (runs[1] ?? runs[0]) as RomRun;
   const { expected, undecided } = reconcile(rom, { bochs, qemu });
@@ -31,7 +34,7 @@ async function one(rom: Rom): Promise<void> {
   if (options.includes('--write')) writeFileSync(expectedFile(rom.name), textOf(expected));
   for (const jit of options.includes('--jit') ? [false, true] : [false]) {
     try {
-      const ours = attemptsOf(await runOnOurs(image, { jit }));
+      const ours = attemptsOf(await runOnOurs(image, { jit, extension: rom.extension }));
       for (const { text } of differences(ours, expected)) log(`${rom.name}${jit ? ' (jit)' : ''} OURS ${text}`);
     } catch (error) {
       log(`${rom.name}${jit ? ' (jit)' : ''} OURS ${(error as Error).stack}`);

@@ -1,4 +1,5 @@
 import { type Assembly, assemble } from '@minusone/asm';
+import { formsFor, type RomExtension } from './extensions.ts';
 import { handlers } from './prelude/handlers.ts';
 import { MemoryMap } from './prelude/memory-map.ts';
 import { bitsOf, modes, type StartMode } from './prelude/modes.ts';
@@ -41,9 +42,21 @@ export interface Rom {
   /** Assembly source; it ends by `finish`, which is added, or by shutting the processor down. */
   readonly source: string;
   readonly departures?: readonly Departure[];
-  /** A peer that lacks the feature altogether, so that it cannot run this ROM. */
-  readonly without?: { readonly peer: Departure['peer']; readonly why: string };
+  /** Peers that lack the feature altogether, so that they cannot run this ROM. */
+  readonly without?: Absence | readonly Absence[];
+  /** The virtualization extension that it is about: its instructions may be used, and all machines have it. */
+  readonly extension?: RomExtension;
 }
+
+/** A peer that lacks a feature altogether. */
+export interface Absence {
+  readonly peer: Departure['peer'];
+  readonly why: string;
+}
+
+/** Whether a peer lacks what a ROM is about. */
+export const lacks = (rom: Pick<Rom, 'without'>, peer: Departure['peer']): boolean =>
+  [rom.without ?? []].flat().some((absence) => absence.peer === peer);
 
 const ROM_BYTES = 0x10000;
 const STUB = 0xff00;
@@ -63,13 +76,14 @@ function preludeAssembly(): Assembly {
 }
 
 /** Assembles a ROM: 64 KiB whose last 16 bytes are the reset vector. It copies itself to RAM, so that its tables and code can be written. */
-export function buildRom(rom: Pick<Rom, 'mode' | 'source'>): Uint8Array {
+export function buildRom(rom: Pick<Rom, 'mode' | 'source' | 'extension'>): Uint8Array {
   const { bytes: preludeBytes, symbols } = preludeAssembly();
   const bits = bitsOf(rom.mode);
   const body = assemble(`${rom.source}\nbits ${bits}\njmp finish${bits}`, {
     bits,
     origin: MemoryMap.body,
     symbols: Object.fromEntries(symbols),
+    forms: formsFor(rom.extension),
   }).bytes;
   if (body.length > MemoryMap.bodyEnd - MemoryMap.body) throw new RangeError(`The body has ${body.length} bytes.`);
   const image = new Uint8Array(ROM_BYTES);
