@@ -1,5 +1,8 @@
 export * from './capabilities/capabilities.ts';
 export * from './clock/kvm-clock.ts';
+export * from './clock/time-scale.ts';
+export * from './clock/tsc-sync.ts';
+export { type GuestTsc, KvmMsr, VcpuClock } from './clock/vcpu-clock.ts';
 export * from './coverage/ioctls.ts';
 export * from './cpuid/cpuid-entry.ts';
 export * from './cpuid/cpuid-table.ts';

@@ -1,6 +1,6 @@
 import { InternalError } from '@minusone/core';
 import type { LocalApic } from '@minusone/x86';
-import type { VcpuClock } from '../clock/kvm-clock.ts';
+import type { VcpuClock } from '../clock/vcpu-clock.ts';
 import type { CpuidTable } from '../cpuid/cpuid-table.ts';
 
 /** What MSRs need of a virtual CPU. */
