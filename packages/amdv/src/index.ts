@@ -1,1 +1,10 @@
-export {};
+export * from './capabilities/capabilities.ts';
+export * from './capabilities/features.ts';
+export * from './errors.ts';
+export * from './events/event-information.ts';
+export * from './exit/codes.ts';
+export * from './intercepts/intercepts.ts';
+export { Svm, type SvmOptions } from './svm/svm.ts';
+export { SvmMsr, VmCr } from './svm/svm-msrs.ts';
+export * from './vmcb/fields.ts';
+export * from './vmcb/vmcb.ts';
