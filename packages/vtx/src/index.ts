@@ -20,6 +20,8 @@ export * from './exit/reasons.ts';
 export * from './explain/explain-entry.ts';
 export * from './explain/explain-json.ts';
 export * from './explain/format.ts';
+export type { VmxOutcome } from './processor/outcome.ts';
+export { Vmx } from './processor/vmx.ts';
 export * from './states/sound-states.ts';
 export * from './vmcs/access.ts';
 export * from './vmcs/encoding.ts';

@@ -48,16 +48,7 @@ const max: VmxDeclaration = {
   errorCodeForAnyVector: false,
   pinBased: ['externalInterruptExiting', 'nmiExiting', 'virtualNmis', 'activateVmxPreemptionTimer'],
   primary: keys(PRIMARY_CONTROLS, ['activateTertiaryControls']),
-  secondary: [
-    'virtualizeApicAccesses',
-    'enableEpt',
-    'descriptorTableExiting',
-    'enableRdtscp',
-    'enableVpid',
-    'wbinvdExiting',
-    'unrestrictedGuest',
-    'enableInvpcid',
-  ],
+  secondary: ['enableEpt', 'descriptorTableExiting', 'enableRdtscp', 'enableVpid', 'wbinvdExiting', 'unrestrictedGuest', 'enableInvpcid'],
   tertiary: [],
   vmFunctions: [],
   exit: [
@@ -130,6 +121,7 @@ const skylake: VmxDeclaration = {
   primary: keys(PRIMARY_CONTROLS, ['activateTertiaryControls']),
   secondary: [
     ...max.secondary,
+    'virtualizeApicAccesses',
     'virtualizeX2apicMode',
     'pauseLoopExiting',
     'rdrandExiting',

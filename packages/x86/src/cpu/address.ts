@@ -46,6 +46,15 @@ export function linearOf(cpu: Cpu, segment: number, offsetLow: number, offsetHig
   cpu.linearHigh = 0;
 }
 
+/** Segment base plus offset, with no check: what INVLPG and exits' linear addresses are. The answer is in `cpu.linearLow` and `cpu.linearHigh`. */
+export function linearBase(cpu: Cpu, segment: number, offsetLow: number, offsetHigh: number): void {
+  const { registers } = cpu;
+  const hasBase = !cpu.is64Bit || segment === Segment.FS || segment === Segment.GS;
+  const baseLow = hasBase ? baseLowOf(registers, segment) : 0;
+  cpu.linearHigh = cpu.is64Bit ? addHigh(baseLow, hasBase ? baseHighOf(registers, segment) : 0, offsetLow, offsetHigh) : 0;
+  cpu.linearLow = (baseLow + offsetLow) | 0;
+}
+
 function segmentFault(segment: number): never {
   raise(segment === Segment.SS ? Vector.SS : Vector.GP, 0);
 }

@@ -84,6 +84,7 @@ export const apicControlChecks: readonly EntryCheck[] = controlChecks([
     whenFields: ['SECONDARY_VM_EXEC_CONTROL'],
     whenSays: '"virtualize APIC accesses" is 1',
     enable: (view) => turn(view, { secondary: { virtualizeApicAccesses: true } }),
+    breaking: MANUAL,
   }),
   ...needingTprShadow.map(([key, id, name]) =>
     needsRow({

@@ -1,6 +1,6 @@
 import { add, and, eqz, extendU, gtS, i32, i64, mul, or, select, shrU, sub, wrap } from '@minusone/wasm';
 import { Activity } from '../../cpu/activity.ts';
-import { isCanonical, linearOf } from '../../cpu/address.ts';
+import { isCanonical, linearBase, linearOf } from '../../cpu/address.ts';
 import { Cr4 } from '../../cpu/control-bits.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { cpuid } from '../../cpu/cpuid/leaves.ts';
@@ -150,19 +150,6 @@ function invlpg(cpu: Cpu, insn: Insn): void {
   const { linearLow, linearHigh } = cpu;
   if (cpu.layer !== undefined) cpu.intercept({ kind: 'invlpg', addressLow: linearLow, addressHigh: linearHigh });
   cpu.engine.invalidatePage(linearLow, linearHigh);
-}
-
-/** Segment base plus offset, with no check. */
-function linearBase(cpu: Cpu, segment: number, low: number, high: number): void {
-  const sum = linearSum(cpu, segment, low, high);
-  cpu.linearLow = Number(BigInt.asIntN(32, sum));
-  cpu.linearHigh = cpu.is64Bit ? Number(BigInt.asIntN(32, sum >> 32n)) : 0;
-}
-
-function linearSum(cpu: Cpu, segment: number, low: number, high: number): bigint {
-  const offset = (BigInt(high) << 32n) | BigInt(low >>> 0);
-  if (cpu.is64Bit && segment < 4) return offset;
-  return offset + cpu.registers.get64(State.segments + segment * 40);
 }
 
 function invpcid(cpu: Cpu, insn: Insn): void {

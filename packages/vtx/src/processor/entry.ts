@@ -1,0 +1,149 @@
+import { EventType, guestFault, InterruptShadow, loadPdptes } from '@minusone/x86';
+import { decodeInterruptionInfo, InterruptionType } from '../controls/interruption.ts';
+import { FIELD } from '../vmcs/fields.ts';
+import { VmInstructionError, type VmInstructionErrorNumber } from '../vmcs/instruction-errors.ts';
+import { PinBased, Primary, Secondary } from './controls.ts';
+import { failEntry } from './exit.ts';
+import { loadGuestState, loadPdptesFromVmcs, PendingDebug, usesPdptes } from './guest-state.ts';
+import { loadGuestMsrs } from './msr-areas.ts';
+import type { VmxOperation } from './operation.ts';
+import { FAIL_INVALID, failValid, SUCCEED, type VmxOutcome } from './outcome.ts';
+import type { Region } from './region.ts';
+
+const {
+  VM_INSTRUCTION_ERROR,
+  TSC_OFFSET,
+  VMX_PREEMPTION_TIMER_VALUE,
+  VM_ENTRY_INTR_INFO_FIELD,
+  VM_ENTRY_EXCEPTION_ERROR_CODE,
+  VM_ENTRY_INSTRUCTION_LEN,
+  GUEST_PENDING_DBG_EXCEPTIONS,
+  GUEST_CR3,
+} = FIELD;
+
+/** VMfail(error): VMfailValid where there is a current VMCS, otherwise VMfailInvalid (SDM Vol. 3C, 31.2). */
+export function vmFail(op: VmxOperation, error: VmInstructionErrorNumber): VmxOutcome {
+  if (op.current === undefined) return FAIL_INVALID;
+  op.current.vmcs.set(VM_INSTRUCTION_ERROR, error);
+  return failValid(error);
+}
+
+/**
+ * VMLAUNCH and VMRESUME from the current VMCS on (SDM Vol. 3C, chapter 27). Where it succeeds, the guest's state is loaded and the CPU's layer is `op`; or the entry failed
+ * after its first checks and has exited already (27.8); or the injection of an event has.
+ */
+export function enter(op: VmxOperation, launch: boolean, byFace: boolean): VmxOutcome {
+  const { cpu, controls } = op;
+  const region = op.current;
+  // 27.1 "Basic VM-Entry Checks".
+  if (region === undefined) return FAIL_INVALID;
+  if (cpu.interruptShadow === InterruptShadow.MOV_SS) return vmFail(op, VmInstructionError.EVENTS_BLOCKED_BY_MOV_SS);
+  const { vmcs, checker } = region;
+  const isLaunched = vmcs.launchState === 'launched';
+  if (launch && isLaunched) return vmFail(op, VmInstructionError.VMLAUNCH_NON_CLEAR_VMCS);
+  if (!launch && !isLaunched) return vmFail(op, VmInstructionError.VMRESUME_NON_LAUNCHED_VMCS);
+
+  // 27.2, 27.3.1: the tables.
+  checker.view.environment = region.environment(cpu.isLongMode);
+  const failed = checker.firstFailure();
+  const failure = failed?.failure(checker.view);
+  if (failure?.kind === 'VMfailValid') return vmFail(op, failure.error);
+
+  controls.read(vmcs);
+  op.tags.apply(controls);
+  op.enteredByFace = byFace;
+  op.hostPaging.keep(cpu);
+  const nmiBlocked = cpu.nmiBlocked;
+  if (failure !== undefined) {
+    failEntry(op, failure.reason, failure.qualification, nmiBlocked);
+    return SUCCEED;
+  }
+
+  // 27.3.2 to 27.5.
+  loadGuestState(op, region);
+  op.nonRoot = true;
+  if (usesPdptes(cpu) && !loadGuestPdptes(op, region)) {
+    failEntry(op, 33, 2, nmiBlocked);
+    return SUCCEED;
+  }
+  startGuest(op, region);
+  const refused = loadGuestMsrs(op);
+  if (refused !== 0) {
+    failEntry(op, 34, refused, nmiBlocked);
+    return SUCCEED;
+  }
+  if (launch) vmcs.launchState = 'launched';
+  deliverEvents(op, region);
+  return SUCCEED;
+}
+
+/** 27.3.2.4: with EPT from the VMCS, otherwise from where CR3 points. */
+function loadGuestPdptes(op: VmxOperation, region: Region): boolean {
+  if (op.controls.hasSecondary(Secondary.enableEpt)) {
+    loadPdptesFromVmcs(op, region);
+    return true;
+  }
+  try {
+    loadPdptes(op.cpu, region.vmcs.low(GUEST_CR3));
+    return true;
+  } catch (thrown) {
+    if (thrown !== guestFault) throw thrown;
+    return false;
+  }
+}
+
+/** The layer begins: second stage and tag, paging, time-stamp counter, timer. */
+function startGuest(op: VmxOperation, region: Region): void {
+  const { cpu, controls } = op;
+  const { vmcs } = region;
+  if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer)) op.timer.start(vmcs.low(VMX_PREEMPTION_TIMER_VALUE));
+  if (controls.hasPrimary(Primary.useTscOffsetting)) cpu.msrs.setLayerTscOffset(vmcs.low(TSC_OFFSET), vmcs.high(TSC_OFFSET));
+  cpu.layer = op;
+  const isStale = region.paging.apply(cpu);
+  // 27.5.? "Invalidating": without VPIDs, an entry invalidates the mappings of VPID 0000H.
+  if (isStale || !controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(controls.tag);
+  cpu.updateMode();
+}
+
+/** 27.6 "Event Injection", 27.7.3 "Delivery of Pending Debug Exceptions after VM Entry", 26.5.2 "Monitor Trap Flag". */
+function deliverEvents(op: VmxOperation, region: Region): void {
+  const { cpu } = op;
+  const { vmcs } = region;
+  const info = vmcs.low(VM_ENTRY_INTR_INFO_FIELD);
+  const isInjecting = info >= 0x8000_0000;
+  loadPendingDebug(op, vmcs.low(GUEST_PENDING_DBG_EXCEPTIONS), isInjecting ? (info >>> 8) & 7 : -1);
+  const hasTrap = op.controls.hasPrimary(Primary.monitorTrapFlag);
+  if (!isInjecting) {
+    if (hasTrap) op.monitorTrapAt = cpu.instructions + 1;
+    return;
+  }
+  const { vector, type, errorCodeValid } = decodeInterruptionInfo(info);
+  if (type === InterruptionType.OTHER_EVENT) {
+    op.monitorTrapAt = cpu.instructions;
+    return;
+  }
+  if (type === EventType.NMI) cpu.nmiBlocked = true;
+  const isSoftware = type >= EventType.SOFTWARE_INTERRUPT;
+  cpu.inject(
+    vector,
+    type as EventType,
+    vmcs.low(VM_ENTRY_EXCEPTION_ERROR_CODE) | 0,
+    errorCodeValid,
+    isSoftware ? vmcs.low(VM_ENTRY_INSTRUCTION_LEN) : 0,
+  );
+  if (op.nonRoot && hasTrap) op.monitorTrapAt = cpu.instructions;
+}
+
+/** 27.7.3: which injections, and which states, leave nothing pending. `type` -1: no injection. */
+function loadPendingDebug(op: VmxOperation, field: number, type: number): void {
+  const { cpu } = op;
+  const isSoftware = type === EventType.SOFTWARE_INTERRUPT || type === EventType.SOFTWARE_EXCEPTION;
+  const discards = type >= 0 && type !== InterruptionType.OTHER_EVENT && !(isSoftware && cpu.interruptShadow === InterruptShadow.MOV_SS);
+  const sleeps = type < 0 && cpu.activity >= 2;
+  let pending = 0;
+  if (!discards && !sleeps) {
+    if ((field & PendingDebug.ENABLED) !== 0) pending |= field & PendingDebug.BREAKPOINTS;
+    pending |= field & PendingDebug.BS;
+  }
+  cpu.pendingDebug = pending;
+}

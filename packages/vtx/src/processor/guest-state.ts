@@ -1,0 +1,304 @@
+import {
+  type Activity,
+  type Cpu,
+  Gpr,
+  InterruptShadow,
+  readEflags,
+  Segment,
+  State,
+  segmentOffset,
+  setSegment,
+  writeEflags,
+} from '@minusone/x86';
+import { FIELD, type VmcsFieldName } from '../vmcs/fields.ts';
+import { fieldOffset } from '../vmcs/layout.ts';
+import { EntryControl, ExitControl, PinBased, Primary, Secondary } from './controls.ts';
+import type { VmxOperation } from './operation.ts';
+import type { Region } from './region.ts';
+
+/** Loading the guest's state (SDM Vol. 3C, 27.3.2 "Loading Guest State") and saving it (28.3 "Saving Guest State"). Hot: numbers and linear memory only. */
+
+const word = (name: VmcsFieldName): number => fieldOffset(FIELD[name]) >>> 2;
+const half = (name: VmcsFieldName): number => fieldOffset(FIELD[name]) >>> 1;
+
+interface Copies {
+  readonly encodings: Uint16Array;
+  readonly state: Uint16Array;
+  readonly vmcs: Uint16Array;
+}
+/** Fields that stand in the CPU's state as they stand in the VMCS, as lists of encodings and of words' places. */
+function copies(rows: readonly (readonly [field: VmcsFieldName, state: number])[]): Copies {
+  return {
+    encodings: Uint16Array.from(rows, ([field]) => FIELD[field]),
+    state: Uint16Array.from(rows, ([, state]) => state >>> 2),
+    vmcs: Uint16Array.from(rows, ([field]) => word(field)),
+  };
+}
+const WIDE = copies([
+  ['GUEST_RSP', State.gpr + Gpr.RSP * 8],
+  ['GUEST_RIP', State.rip],
+  ['GUEST_CR3', State.cr3],
+  ['GUEST_GDTR_BASE', State.gdtrBase],
+  ['GUEST_IDTR_BASE', State.idtrBase],
+  ['GUEST_SYSENTER_ESP', State.sysenterEsp],
+  ['GUEST_SYSENTER_EIP', State.sysenterEip],
+]);
+const NARROW = copies([
+  ['GUEST_GDTR_LIMIT', State.gdtrLimit],
+  ['GUEST_IDTR_LIMIT', State.idtrLimit],
+  ['GUEST_SYSENTER_CS', State.sysenterCs],
+]);
+const PDPTES = copies([
+  ['GUEST_PDPTR0', State.pdptes],
+  ['GUEST_PDPTR1', State.pdptes + 8],
+  ['GUEST_PDPTR2', State.pdptes + 16],
+  ['GUEST_PDPTR3', State.pdptes + 24],
+]);
+
+const SEGMENTS = (['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const).map((name, segment) => ({
+  segment,
+  selector: FIELD[`GUEST_${name}_SELECTOR`],
+  limit: FIELD[`GUEST_${name}_LIMIT`],
+  attributes: FIELD[`GUEST_${name}_AR_BYTES`],
+  base: FIELD[`GUEST_${name}_BASE`],
+  selectorHalf: half(`GUEST_${name}_SELECTOR`),
+  limitWord: word(`GUEST_${name}_LIMIT`),
+  attributesWord: word(`GUEST_${name}_AR_BYTES`),
+  baseWord: word(`GUEST_${name}_BASE`),
+  stateSelector: segmentOffset(segment, 'selector') >>> 2,
+  stateLimit: segmentOffset(segment, 'limit') >>> 2,
+  stateAttributes: segmentOffset(segment, 'attributes') >>> 2,
+  stateBase: segmentOffset(segment, 'base') >>> 2,
+}));
+type SegmentPlaces = (typeof SEGMENTS)[number];
+
+const {
+  GUEST_CR0,
+  GUEST_CR4,
+  GUEST_RFLAGS,
+  GUEST_DR7,
+  GUEST_IA32_DEBUGCTL,
+  GUEST_IA32_PAT,
+  GUEST_IA32_EFER,
+  GUEST_INTERRUPTIBILITY_INFO,
+  GUEST_PENDING_DBG_EXCEPTIONS,
+  GUEST_ACTIVITY_STATE,
+  VMX_PREEMPTION_TIMER_VALUE,
+  VM_ENTRY_CONTROLS,
+} = FIELD;
+
+/** CR0 bits that entries and exits leave as they are: ET, CD, NW, and the reserved 15:6, 17 and 28:19 (27.3.2.1, 28.5.1). */
+export const CR0_KEPT = 0x7ffa_ffd0;
+const EFER_LONG = 0x500;
+const PG = 0x8000_0000 | 0;
+const CR4_DE = 8;
+const CR4_PAE = 0x20;
+/** DR7: bits 12, 14 and 15 read 0, bit 10 reads 1. */
+const DR7_ZEROS = 0xd000;
+const DR7_ONE = 0x400;
+const RF = 0x1_0000;
+
+export const Interruptibility = { STI: 1, MOV_SS: 2, SMI: 4, NMI: 8 } as const;
+/** Pending debug exceptions: B0 to B3; enabled breakpoint; BS. */
+export const PendingDebug = { BREAKPOINTS: 15, ENABLED: 0x1000, BS: 0x4000 } as const;
+
+/** 27.3.2.1 to 27.3.2.4, and 27.7.1 f. What depends on the paging (its PDPTEs too) comes after. */
+export function loadGuestState(op: VmxOperation, region: Region): void {
+  const { cpu, controls } = op;
+  const { memory, registers } = cpu;
+  const { i32, u16 } = memory;
+  const s = cpu.state >>> 2;
+  const v = region.word;
+  const { vmcs } = region;
+
+  for (let i = 0; i < WIDE.state.length; i++) {
+    const to = s + WIDE.state[i]!;
+    const from = v + WIDE.vmcs[i]!;
+    i32[to] = i32[from]!;
+    i32[to + 1] = i32[from + 1]!;
+  }
+  for (let i = 0; i < NARROW.state.length; i++) i32[s + NARROW.state[i]!] = i32[v + NARROW.vmcs[i]!]!;
+  i32[s + (State.sysenterCs >>> 2) + 1] = 0;
+
+  const oldCr4 = registers.get32(State.cr4);
+  const cr0 = (registers.get32(State.cr0) & CR0_KEPT) | (vmcs.low(GUEST_CR0) & ~CR0_KEPT);
+  const cr4 = vmcs.low(GUEST_CR4) | 0;
+  registers.set32(State.cr0, cr0);
+  registers.set32(State.cr4, cr4);
+  loadEfer(cpu, op, cr0);
+  if (controls.hasEntry(EntryControl.loadIa32Pat)) {
+    registers.set32(State.pat, vmcs.low(GUEST_IA32_PAT));
+    registers.set32(State.pat + 4, vmcs.high(GUEST_IA32_PAT));
+  }
+  const oldDr7 = registers.get32(State.dr7);
+  if (controls.hasEntry(EntryControl.loadDebugControls)) {
+    registers.set32(State.dr7, (vmcs.low(GUEST_DR7) & ~DR7_ZEROS) | DR7_ONE);
+    cpu.msrs.debugCtl = vmcs.low(GUEST_IA32_DEBUGCTL) & 3;
+  }
+  debugRegistersLoaded(cpu, oldDr7, oldCr4);
+
+  for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);
+  writeEflags(registers, vmcs.low(GUEST_RFLAGS));
+  // CPL is SS.DPL (25.4.1); in virtual-8086 mode that is 3, in real-address mode 0.
+  registers.set32(State.cpl, (registers.get32(segmentOffset(Segment.SS, 'attributes')) >>> 5) & 3);
+
+  const blocking = vmcs.low(GUEST_INTERRUPTIBILITY_INFO);
+  cpu.interruptShadow =
+    (blocking & Interruptibility.MOV_SS) !== 0
+      ? InterruptShadow.MOV_SS
+      : (blocking & Interruptibility.STI) !== 0
+        ? InterruptShadow.STI
+        : InterruptShadow.NONE;
+  cpu.nmiBlocked = (blocking & Interruptibility.NMI) !== 0;
+  cpu.activity = vmcs.low(GUEST_ACTIVITY_STATE) as Activity;
+}
+
+function loadEfer(cpu: Cpu, op: VmxOperation, cr0: number): void {
+  const { registers } = cpu;
+  const { controls } = op;
+  if (controls.hasEntry(EntryControl.loadIa32Efer)) {
+    registers.set32(State.efer, op.current!.vmcs.low(GUEST_IA32_EFER));
+    return;
+  }
+  // 27.3.2.1: LMA is "IA-32e mode guest"; LME too, but only where CR0.PG is 1.
+  const long = controls.hasEntry(EntryControl.ia32eModeGuest) ? EFER_LONG : 0;
+  const mask = (cr0 & PG) !== 0 ? EFER_LONG : 0x400;
+  registers.set32(State.efer, (registers.get32(State.efer) & ~mask) | (long & mask));
+}
+
+/** Tells the breakpoints, where there are any, of another DR7 or CR4.DE. */
+export function debugRegistersLoaded(cpu: Cpu, oldDr7: number, oldCr4: number): void {
+  const dr7 = cpu.registers.get32(State.dr7);
+  const changed = dr7 !== oldDr7 || ((cpu.registers.get32(State.cr4) ^ oldCr4) & CR4_DE) !== 0;
+  if (changed && ((dr7 | oldDr7) & 0xff) !== 0) cpu.debug.changed();
+}
+
+function loadSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
+  const s = cpu.state >>> 2;
+  const v = region.word;
+  const selector = u16[region.half + p.selectorHalf]!;
+  const limit = i32[v + p.limitWord]!;
+  const attributes = i32[v + p.attributesWord]!;
+  const low = i32[v + p.baseWord]!;
+  const high = i32[v + p.baseWord + 1]!;
+  if (
+    i32[s + p.stateSelector] === selector &&
+    i32[s + p.stateLimit] === limit &&
+    i32[s + p.stateAttributes] === attributes &&
+    i32[s + p.stateBase] === low &&
+    i32[s + p.stateBase + 1] === high
+  )
+    return;
+  setSegment(cpu.registers, p.segment, selector, attributes, limit, low, high);
+}
+
+/** The PDPTEs of a guest with PAE paging and EPT come from the VMCS (27.3.2.4). */
+export function loadPdptesFromVmcs(op: VmxOperation, region: Region): void {
+  const { i32 } = op.cpu.memory;
+  const s = op.cpu.state >>> 2;
+  for (let i = 0; i < 4; i++) {
+    i32[s + PDPTES.state[i]!] = i32[region.word + PDPTES.vmcs[i]!]!;
+    i32[s + PDPTES.state[i]! + 1] = i32[region.word + PDPTES.vmcs[i]! + 1]!;
+  }
+}
+
+/** PAE paging: CR0.PG and CR4.PAE, outside IA-32e mode. */
+export function usesPdptes(cpu: Cpu): boolean {
+  const { registers } = cpu;
+  return registers.get32(State.cr0) < 0 && (registers.get32(State.cr4) & CR4_PAE) !== 0 && (registers.get32(State.efer) & 0x400) === 0;
+}
+
+/** RFLAGS.RF in the saved image (28.3.3 "Saving RIP, RSP, RFLAGS, and SSP"). */
+export const ResumeFlag = { CLEAR: 0, SET: 1, KEEP: 2 } as const;
+export type ResumeFlag = (typeof ResumeFlag)[keyof typeof ResumeFlag];
+
+/** 28.3: only what differs is written, so that the checks of the next entry ask only for that. */
+export function saveGuestState(op: VmxOperation, region: Region, resume: ResumeFlag, keepsPendingDebug: boolean): void {
+  const { cpu, controls } = op;
+  const { registers } = cpu;
+  const { i32, u16 } = cpu.memory;
+  const s = cpu.state >>> 2;
+  const v = region.word;
+  const { vmcs } = region;
+
+  for (let i = 0; i < WIDE.state.length; i++) {
+    const low = i32[s + WIDE.state[i]!]!;
+    const high = i32[s + WIDE.state[i]! + 1]!;
+    const at = v + WIDE.vmcs[i]!;
+    if (i32[at] !== low || i32[at + 1] !== high) vmcs.set(WIDE.encodings[i]!, low, high);
+  }
+  for (let i = 0; i < NARROW.state.length; i++) {
+    const value = i32[s + NARROW.state[i]!]!;
+    if (i32[v + NARROW.vmcs[i]!] !== value) vmcs.set(NARROW.encodings[i]!, value);
+  }
+  vmcs.set(GUEST_CR0, registers.get32(State.cr0));
+  vmcs.set(GUEST_CR4, registers.get32(State.cr4));
+  for (const places of SEGMENTS) saveSegment(cpu, places, region, i32, u16);
+  let flags = readEflags(registers);
+  if (resume !== ResumeFlag.KEEP) flags = resume === ResumeFlag.SET ? flags | RF : flags & ~RF;
+  vmcs.set(GUEST_RFLAGS, flags);
+
+  if (controls.hasExit(ExitControl.saveDebugControls)) {
+    vmcs.set(GUEST_DR7, registers.get32(State.dr7));
+    vmcs.set(GUEST_IA32_DEBUGCTL, cpu.msrs.debugCtl);
+  }
+  if (controls.hasExit(ExitControl.saveIa32Pat)) vmcs.set(GUEST_IA32_PAT, registers.get32(State.pat), registers.get32(State.pat + 4));
+  if (controls.hasExit(ExitControl.saveIa32Efer)) vmcs.set(GUEST_IA32_EFER, registers.get32(State.efer));
+  // 28.2: bit 9 of the VM-entry controls follows IA32_EFER.LMA (IA32_VMX_MISC[5]).
+  if (op.storesEferLma) {
+    const long = (registers.get32(State.efer) & 0x400) !== 0;
+    const entry = long ? controls.entry | EntryControl.ia32eModeGuest : controls.entry & ~EntryControl.ia32eModeGuest;
+    vmcs.set(VM_ENTRY_CONTROLS, entry);
+  }
+  if (controls.hasSecondary(Secondary.enableEpt)) savePdptes(op, region);
+  saveNonRegisterState(op, region, keepsPendingDebug);
+}
+
+function saveSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
+  const s = cpu.state >>> 2;
+  const v = region.word;
+  const { vmcs } = region;
+  const selector = i32[s + p.stateSelector]! & 0xffff;
+  if (u16[region.half + p.selectorHalf] !== selector) vmcs.set(p.selector, selector);
+  const limit = i32[s + p.stateLimit]!;
+  if (i32[v + p.limitWord] !== limit) vmcs.set(p.limit, limit);
+  let attributes = i32[s + p.stateAttributes]!;
+  if (p.segment === Segment.SS) attributes = (attributes & ~0x60) | (i32[s + (State.cpl >>> 2)]! << 5);
+  if (i32[v + p.attributesWord] !== attributes) vmcs.set(p.attributes, attributes);
+  const low = i32[s + p.stateBase]!;
+  const high = i32[s + p.stateBase + 1]!;
+  if (i32[v + p.baseWord] !== low || i32[v + p.baseWord + 1] !== high) vmcs.set(p.base, low, high);
+}
+
+/** 28.3.4: with EPT, the PDPTEs in use; undefined where there are none. */
+function savePdptes(op: VmxOperation, region: Region): void {
+  if (!usesPdptes(op.cpu)) return;
+  const { i32 } = op.cpu.memory;
+  const s = op.cpu.state >>> 2;
+  for (let i = 0; i < 4; i++) region.vmcs.set(PDPTES.encodings[i]!, i32[s + PDPTES.state[i]!]!, i32[s + PDPTES.state[i]! + 1]!);
+}
+
+/** 28.3.4 "Saving Non-Register State". */
+function saveNonRegisterState(op: VmxOperation, region: Region, keepsPendingDebug: boolean): void {
+  const { cpu, controls } = op;
+  const { vmcs } = region;
+  const shadow = cpu.interruptShadow;
+  const blocking =
+    (shadow === InterruptShadow.STI ? Interruptibility.STI : shadow === InterruptShadow.MOV_SS ? Interruptibility.MOV_SS : 0) |
+    (cpu.nmiBlocked ? Interruptibility.NMI : 0);
+  vmcs.set(GUEST_INTERRUPTIBILITY_INFO, blocking);
+  vmcs.set(GUEST_ACTIVITY_STATE, cpu.activity);
+  let pending = 0;
+  if (keepsPendingDebug || shadow === InterruptShadow.MOV_SS) {
+    pending = cpu.pendingDebug & (PendingDebug.BREAKPOINTS | PendingDebug.BS);
+    if ((pending & PendingDebug.BREAKPOINTS) !== 0) pending |= PendingDebug.ENABLED;
+  }
+  vmcs.set(GUEST_PENDING_DBG_EXCEPTIONS, pending);
+  if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer) && controls.hasExit(ExitControl.saveVmxPreemptionTimerValue))
+    vmcs.set(VMX_PREEMPTION_TIMER_VALUE, op.timer.value);
+}
+
+/** Whether the guest's control registers are under the rules of VMX operation with "unrestricted guest" (24.8). */
+export function isUnrestricted(op: VmxOperation): boolean {
+  return op.nonRoot && op.controls.hasSecondary(Secondary.unrestrictedGuest) && op.controls.hasPrimary(Primary.activateSecondaryControls);
+}
