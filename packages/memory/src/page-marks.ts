@@ -18,6 +18,8 @@ export class PageMarks {
   readonly codeMap: Uint32Array;
   readonly #logs: DirtyLog[] = [];
   readonly #observers: MemoryObserver[] = [];
+  /** By how many address spaces each observer was added: it is told once. */
+  readonly #observed = new Map<MemoryObserver, number>();
 
   constructor(maps: { pageFlags: Uint8Array; codeMap: Uint32Array }) {
     this.pageFlags = maps.pageFlags;
@@ -25,12 +27,18 @@ export class PageMarks {
   }
 
   observe(observer: MemoryObserver): void {
-    this.#observers.push(observer);
+    const times = this.#observed.get(observer) ?? 0;
+    this.#observed.set(observer, times + 1);
+    if (times === 0) this.#observers.push(observer);
   }
 
   unobserve(observer: MemoryObserver): void {
-    const at = this.#observers.indexOf(observer);
-    if (at >= 0) this.#observers.splice(at, 1);
+    const times = this.#observed.get(observer) ?? 0;
+    if (times > 1) this.#observed.set(observer, times - 1);
+    else if (times === 1) {
+      this.#observed.delete(observer);
+      this.#observers.splice(this.#observers.indexOf(observer), 1);
+    }
   }
 
   /** To be called after bytes were stored past the typed writes (by Wasm, by DMA into a view): marks dirty, reports code written. */

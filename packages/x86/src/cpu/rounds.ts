@@ -47,6 +47,8 @@ export class Rounds<M extends RoundMember, R> {
   readonly #hostStartNs: number;
   /** Time of each member in instructions is `instructions + #idle[i]`: what it executed and what it slept through. */
   readonly #idle: number[] = [];
+  /** Places of those that run now: all, or one. */
+  #running: readonly number[] = [];
   /** All have reached this time, in instructions. */
   #now = 0;
   /** End of the round under way. */
@@ -73,6 +75,13 @@ export class Rounds<M extends RoundMember, R> {
     this.#members.push(member);
     this.#idle.push(this.#now - member.instructions);
   }
+  /** Takes a member out. Not while it runs. */
+  remove(member: M): void {
+    const index = this.#members.indexOf(member);
+    if (index < 0) return;
+    this.#members.splice(index, 1);
+    this.#idle.splice(index, 1);
+  }
   get members(): readonly M[] {
     return this.#members;
   }
@@ -95,10 +104,13 @@ export class Rounds<M extends RoundMember, R> {
    * Runs until something is to be reported, at the latest after about `budget` instructions of time (with several members up to a round more). A round that a report
    * interrupted is taken up again by the next call.
    * @param budget at least 1
+   * @param only this member runs alone, for exactly so many instructions of its own, and the others sleep; where it waits, that is `idle` with the deadline on either clock
    */
-  run(budget: number): RoundsResult<M, R> {
+  run(budget: number, only?: M): RoundsResult<M, R> {
     this.#stopRequested = false;
-    const limit = this.#now + budget;
+    const alone = only === undefined ? -1 : this.#members.indexOf(only);
+    this.#running = alone < 0 ? this.#members.map((_, index) => index) : [alone];
+    const limit = (alone < 0 ? this.#now : this.#timeOf(alone)) + budget;
     while (this.#now < limit) {
       this.clock.expire(this.#timeNs());
       if (this.#stopRequested) return { reason: 'stopped' };
@@ -106,7 +118,7 @@ export class Rounds<M extends RoundMember, R> {
         this.#idleCount++;
         const deadlineNs = this.clock.nextDeadlineNs;
         if (deadlineNs === Number.POSITIVE_INFINITY) return { reason: 'idle', deadlineNs: undefined };
-        if (!this.isVirtual) return { reason: 'idle', deadlineNs };
+        if (!this.isVirtual || alone >= 0) return { reason: 'idle', deadlineNs };
         // Nobody has anything to do before the next timer: time jumps there.
         this.#advanceTo(Math.max(this.#now, this.#toInstructions(deadlineNs)));
         continue;
@@ -118,24 +130,32 @@ export class Rounds<M extends RoundMember, R> {
     return { reason: 'budget' };
   }
 
+  /** Lets time jump to the next timer's deadline, as it does by itself where all wait; on the host clock only what is due expires. */
+  skipToDeadline(): void {
+    const deadlineNs = this.clock.nextDeadlineNs;
+    if (this.isVirtual && deadlineNs !== Number.POSITIVE_INFINITY) this.#advanceTo(Math.max(this.#now, this.#toInstructions(deadlineNs)));
+    this.clock.expire(this.#timeNs());
+  }
+
   #someRunnable(): boolean {
-    for (const member of this.#members) if (member.isRunnable) return true;
+    for (const index of this.#running) if ((this.#members[index] as M).isRunnable) return true;
     return false;
   }
 
   #round(limit: number): RoundsResult<M, R> | undefined {
     const members = this.#members;
-    const quantum = !this.isVirtual ? HOST_QUANTUM : members.length > 1 ? QUANTUM : LONGEST_WINDOW;
+    const running = this.#running;
+    const quantum = !this.isVirtual ? HOST_QUANTUM : running.length > 1 ? QUANTUM : LONGEST_WINDOW;
     // Rounds of several members are always whole: what they do must not depend on how the caller slices time.
-    this.#end = members.length > 1 ? this.#now + quantum : Math.min(limit, this.#now + quantum);
+    this.#end = running.length > 1 ? this.#now + quantum : Math.min(limit, this.#now + quantum);
     if (this.isVirtual) this.#end = Math.min(this.#end, Math.max(this.#now + 1, this.#toInstructions(this.clock.nextDeadlineNs)));
-    for (let index = 0; index < members.length; index++) {
+    for (const index of running) {
       const report = this.#runUntilEnd(members[index] as M, index);
       if (report !== undefined) return { reason: 'reported', member: members[index] as M, report };
       if (this.#stopRequested) return { reason: 'stopped' };
     }
     // Where all wait, it is not yet the end of the window: the next event may come sooner.
-    const latest = this.#someRunnable() ? this.#end : Math.max(this.#now, ...members.map((_, index) => this.#timeOf(index)));
+    const latest = this.#someRunnable() ? this.#end : Math.max(this.#now, ...running.map((index) => this.#timeOf(index)));
     this.#advanceTo(latest);
     return undefined;
   }

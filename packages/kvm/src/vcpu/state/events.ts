@@ -1,0 +1,104 @@
+import { State } from '@minusone/x86';
+import type { VcpuCore } from '../core.ts';
+
+/** `struct kvm_debugregs` (api.rst, 4.33 KVM_GET_DEBUGREGS). */
+export interface KvmDebugRegs {
+  db: readonly [bigint, bigint, bigint, bigint];
+  dr6: bigint;
+  dr7: bigint;
+}
+
+/** `struct kvm_vcpu_events` (api.rst, 4.31 KVM_GET_VCPU_EVENTS). */
+export interface KvmVcpuEvents {
+  exception: {
+    injected: boolean;
+    /** With KVM_CAP_EXCEPTION_PAYLOAD. */
+    pending: boolean;
+    nr: number;
+    hasErrorCode: boolean;
+    errorCode: number;
+    hasPayload: boolean;
+    payload: bigint;
+  };
+  /** `shadow`: KVM_X86_SHADOW_INT_*: 1 MOV SS, 2 STI. */
+  interrupt: { injected: boolean; nr: number; soft: boolean; shadow: number };
+  nmi: { injected: boolean; pending: boolean; masked: boolean };
+  sipiVector: number;
+  tripleFault: { pending: boolean };
+}
+
+export function getDebugRegs(core: VcpuCore): KvmDebugRegs {
+  const { registers } = core.cpu;
+  const db = (n: number): bigint => registers.get64(State.dr + n * 8);
+  return {
+    db: [db(0), db(1), db(2), db(3)],
+    dr6: BigInt(registers.get32(State.dr6) >>> 0),
+    dr7: BigInt(core.vendor.dr7() >>> 0),
+  };
+}
+
+export function setDebugRegs(core: VcpuCore, { db, dr6, dr7 }: KvmDebugRegs): void {
+  const { registers } = core.cpu;
+  db.forEach((value, n) => {
+    registers.set64(State.dr + n * 8, BigInt.asUintN(64, value));
+  });
+  registers.set32(State.dr6, Number(BigInt.asIntN(32, dr6)));
+  core.vendor.setDr7(Number(BigInt.asIntN(32, dr7)));
+  core.stateChanged();
+}
+
+/** KVM's numbers of what the vendor module calls 1 (STI) and 2 (MOV SS). */
+const SHADOWS = [0, 2, 1] as const;
+
+export function getVcpuEvents(core: VcpuCore): KvmVcpuEvents {
+  const { events, vendor } = core;
+  const { exception } = events;
+  const payloads = core.vm.capabilities.exceptionPayload;
+  const isPending = events.exceptionPending;
+  return {
+    exception: {
+      // Without KVM_CAP_EXCEPTION_PAYLOAD what is pending is shown as injected.
+      injected: events.exceptionInjected || (!payloads && isPending),
+      pending: payloads && isPending,
+      nr: events.exceptionInjected || isPending ? exception.vector : 0,
+      hasErrorCode: exception.hasErrorCode,
+      errorCode: exception.errorCode,
+      hasPayload: payloads && exception.hasPayload,
+      payload: payloads && exception.hasPayload ? exception.payload : 0n,
+    },
+    interrupt: {
+      injected: events.interruptInjected >= 0 && !events.interruptSoft,
+      nr: Math.max(0, events.interruptInjected),
+      soft: false,
+      shadow: SHADOWS[vendor.interruptShadow()],
+    },
+    nmi: { injected: events.nmiInjected, pending: events.nmiPending, masked: vendor.nmiMasked() },
+    sipiVector: Math.max(0, events.sipi),
+    tripleFault: { pending: events.tripleFault },
+  };
+}
+
+export function setVcpuEvents(core: VcpuCore, state: KvmVcpuEvents): void {
+  const { events, vendor } = core;
+  const { exception, interrupt, nmi } = state;
+  events.exceptionInjected = exception.injected;
+  events.exceptionPending = !exception.injected && exception.pending;
+  events.exceptionType = 'exception';
+  Object.assign(events.exception, {
+    vector: exception.nr,
+    hasErrorCode: exception.hasErrorCode,
+    errorCode: exception.errorCode,
+    hasPayload: exception.hasPayload,
+    payload: exception.payload,
+  });
+  events.interruptInjected = interrupt.injected ? interrupt.nr : -1;
+  events.interruptSoft = interrupt.soft;
+  const shadow = SHADOWS.indexOf((interrupt.shadow & 3) as 0 | 1 | 2);
+  vendor.setInterruptShadow(Math.max(0, shadow) as 0 | 1 | 2);
+  events.nmiInjected = nmi.injected;
+  events.nmiPending = nmi.pending;
+  vendor.setNmiMasked(nmi.masked);
+  if (core.mpState === 'initReceived' && state.sipiVector !== 0) events.sipi = state.sipiVector;
+  events.tripleFault = state.tripleFault.pending;
+  core.stateChanged();
+}
