@@ -96,6 +96,8 @@ export class Cpu implements EngineHost {
   #nextShadow: InterruptShadow = InterruptShadow.NONE;
   #skipTrap = false;
   #resumeFlagLoaded = false;
+  /** A layer took over the system row under way, by `isIntercepted`. */
+  #isAbandoned = false;
   #interrupt = false;
   #nmi = false;
   #init = false;
@@ -207,6 +209,12 @@ export class Cpu implements EngineHost {
   /** Lets the running layer take the event; if it does, the instruction is abandoned here. Call it only where `layer` is not undefined. */
   intercept(event: InterceptEvent): void {
     if (this.layer?.intercept(event)) throw layerExit;
+  }
+  /** The same without an exception, for rows that exit often: true where the layer took the event. The row must then return at once. */
+  isIntercepted(event: InterceptEvent): boolean {
+    if (this.#layer === undefined || !this.#layer.intercept(event)) return false;
+    this.#isAbandoned = true;
+    return true;
   }
   /** Continues at this offset in CS. */
   jumpTo(low: number, high: number): void {
@@ -401,6 +409,10 @@ export class Cpu implements EngineHost {
       this.#setNextRip(insn);
       this.nmiUnblocked = false;
       execute(this, insn);
+      if (this.#isAbandoned) {
+        this.#isAbandoned = false;
+        return this.#caught(layerExit);
+      }
       this.registers.set32(State.rip, this.nextRipLow);
       this.registers.set32(State.rip + 4, this.nextRipHigh);
       this.#completed(flagsBefore);

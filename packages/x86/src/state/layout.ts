@@ -52,7 +52,8 @@ export const SegmentField = {
   writeLow: 28,
   writeHigh: 32,
 } as const;
-const SEGMENT_STRIDE = 40;
+/** Bytes from one segment register to the next. */
+export const SEGMENT_STRIDE = 40;
 
 const fields: StateField[] = [];
 let end = 0;

@@ -1,4 +1,4 @@
-import { Segment, State, segmentOffset } from '../../state/layout.ts';
+import { SEGMENT_STRIDE, Segment, SegmentField, State, segmentOffset } from '../../state/layout.ts';
 import type { Registers } from '../../state/registers.ts';
 import { Attribute, type Descriptor } from './descriptor.ts';
 
@@ -46,11 +46,13 @@ export function setSegment(
   baseLow: number,
   baseHigh = 0,
 ): void {
-  registers.set32(segmentOffset(segment, 'selector'), selector);
-  registers.set32(segmentOffset(segment, 'attributes'), attributes);
-  registers.set32(segmentOffset(segment, 'limit'), limit);
-  setBase(registers, segment, baseLow, baseHigh);
-  deriveRanges(registers, segment, attributes, limit >>> 0);
+  const at = State.segments + segment * SEGMENT_STRIDE;
+  registers.set32(at + SegmentField.selector, selector);
+  registers.set32(at + SegmentField.attributes, attributes);
+  registers.set32(at + SegmentField.limit, limit);
+  registers.set32(at + SegmentField.base, baseLow);
+  registers.set32(at + SegmentField.base + 4, baseHigh);
+  deriveRanges(registers, at, attributes, limit >>> 0);
 }
 
 /** From a descriptor whose checks have passed; the hidden copy has the accessed bit set, as the table then has. */
@@ -78,7 +80,7 @@ export function setVirtual8086Segment(registers: Registers, segment: number, sel
 const WHOLE = 0xffffffff;
 
 /** The offsets at which data may be read and written outside 64-bit mode (SDM Vol. 3A, 5.3 "Limit Checking", 5.4 "Type Checking"). */
-function deriveRanges(registers: Registers, segment: number, attributes: number, limit: number): void {
+function deriveRanges(registers: Registers, at: number, attributes: number, limit: number): void {
   let low = 0;
   let high = limit;
   let readable = (attributes & Attribute.P) !== 0 && (attributes & (Attribute.UNUSABLE | Attribute.S)) === Attribute.S;
@@ -90,10 +92,10 @@ function deriveRanges(registers: Registers, segment: number, attributes: number,
     high = (attributes & Attribute.DB) !== 0 ? WHOLE : 0xffff;
     if (low > high) readable = writable = false;
   }
-  registers.set32(segmentOffset(segment, 'readLow'), readable ? low : 1);
-  registers.set32(segmentOffset(segment, 'readHigh'), readable ? high : 0);
-  registers.set32(segmentOffset(segment, 'writeLow'), writable ? low : 1);
-  registers.set32(segmentOffset(segment, 'writeHigh'), writable ? high : 0);
+  registers.set32(at + SegmentField.readLow, readable ? low : 1);
+  registers.set32(at + SegmentField.readHigh, readable ? high : 0);
+  registers.set32(at + SegmentField.writeLow, writable ? low : 1);
+  registers.set32(at + SegmentField.writeHigh, writable ? high : 0);
 }
 
 /** True where base is 0 and every offset may be read and written. */

@@ -83,13 +83,14 @@ function debugRegister(cpu: Cpu, insn: Insn, write: boolean): number {
 export const controlRegisterRows: readonly InstructionRow[] = [
   system('MOV', ['0F 20 /r Ry,Cy f64'], (cpu, insn) => {
     const register = controlRegister(cpu, insn);
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'control-register', register, write: false, gpr: insn.rm, by: 'mov' });
+    if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'control-register', register, write: false, gpr: insn.rm, by: 'mov' })) return;
     setGprValue(cpu, insn.rm, readControlRegister(cpu, register));
   }),
   system('MOV', ['0F 22 /r Cy,Ry f64'], (cpu, insn) => {
     const register = controlRegister(cpu, insn);
     const value = gprValue(cpu, insn.rm);
-    if (cpu.layer !== undefined) cpu.intercept({ kind: 'control-register', register, write: true, gpr: insn.rm, value, by: 'mov' });
+    if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'control-register', register, write: true, gpr: insn.rm, value, by: 'mov' }))
+      return;
     writeControlRegister(cpu, register, value);
   }),
   system('MOV', ['0F 21 /r Ry,Dy f64'], (cpu, insn) => {

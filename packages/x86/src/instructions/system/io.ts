@@ -12,14 +12,16 @@ import { addToRegister, readAddressRegister, writeGpr } from './operand-access.t
 
 type Size = 1 | 2 | 4;
 
-function prepare(cpu: Cpu, insn: Insn, port: number, size: Size, input: boolean, string: boolean, immediate: boolean): void {
+/** What comes before the access; false where a layer took it. */
+function prepare(cpu: Cpu, insn: Insn, port: number, size: Size, input: boolean, string: boolean, immediate: boolean): boolean {
   checkIoPermission(cpu, port, size);
   if (cpu.layer !== undefined) {
     const { segment, addressBytes } = insn;
-    cpu.intercept({ kind: 'io', port, size, input, string, rep: insn.rep !== 0, immediate, segment, addressBytes });
+    if (cpu.isIntercepted({ kind: 'io', port, size, input, string, rep: insn.rep !== 0, immediate, segment, addressBytes })) return false;
   }
   if (input && cpu.gate?.mayReadPort(port, size) === false) throw instructionWaits;
   cpu.debug.watchPorts(port, size);
+  return true;
 }
 
 function sizeOf(insn: Insn): Size {
@@ -30,7 +32,7 @@ function input(byte: boolean, immediate: boolean): (cpu: Cpu, insn: Insn) => voi
   return (cpu, insn) => {
     const size = byte ? 1 : sizeOf(insn);
     const port = immediate ? insn.immediate & 0xff : cpu.registers.gprLow(Gpr.RDX) & 0xffff;
-    prepare(cpu, insn, port, size, true, false, immediate);
+    if (!prepare(cpu, insn, port, size, true, false, immediate)) return;
     writeGpr(cpu, Gpr.RAX, size, cpu.ports.read(port, size) | 0, 0);
   };
 }
@@ -39,7 +41,7 @@ function output(byte: boolean, immediate: boolean): (cpu: Cpu, insn: Insn) => vo
   return (cpu, insn) => {
     const size = byte ? 1 : sizeOf(insn);
     const port = immediate ? insn.immediate & 0xff : cpu.registers.gprLow(Gpr.RDX) & 0xffff;
-    prepare(cpu, insn, port, size, false, false, immediate);
+    if (!prepare(cpu, insn, port, size, false, false, immediate)) return;
     const value = cpu.registers.gprLow(Gpr.RAX);
     cpu.ports.write(port, size, size === 4 ? value >>> 0 : value & (size === 2 ? 0xffff : 0xff));
   };
@@ -67,7 +69,7 @@ function ins(byte: boolean): (cpu: Cpu, insn: Insn) => void {
   return (cpu, insn) => {
     const size = byte ? 1 : sizeOf(insn);
     const port = cpu.registers.gprLow(Gpr.RDX) & 0xffff;
-    prepare(cpu, insn, port, size, true, true, false);
+    if (!prepare(cpu, insn, port, size, true, true, false)) return;
     repeated(cpu, insn, () => {
       const offset = readAddressRegister(cpu, Gpr.RDI, insn.addressBytes);
       linearOf(cpu, Segment.ES, offset.low, offset.high, size, true);
@@ -87,7 +89,7 @@ function outs(byte: boolean): (cpu: Cpu, insn: Insn) => void {
   return (cpu, insn) => {
     const size = byte ? 1 : sizeOf(insn);
     const port = cpu.registers.gprLow(Gpr.RDX) & 0xffff;
-    prepare(cpu, insn, port, size, false, true, false);
+    if (!prepare(cpu, insn, port, size, false, true, false)) return;
     repeated(cpu, insn, () => {
       const offset = readAddressRegister(cpu, Gpr.RSI, insn.addressBytes);
       linearOf(cpu, insn.segment, offset.low, offset.high, size, false);

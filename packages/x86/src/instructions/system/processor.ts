@@ -15,12 +15,13 @@ import { offsetOf, readMemory64 } from './operand-access.ts';
 
 /** CPUID, MSRs, counters, HLT, MWAIT, and the caches' and TLB's instructions (SDM Vol. 2). */
 
-function interceptInstruction(cpu: Cpu, mnemonic: string): void {
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic });
+/** True where a layer took the instruction: the row returns. */
+function isIntercepted(cpu: Cpu, mnemonic: string): boolean {
+  return cpu.layer !== undefined && cpu.isIntercepted({ kind: 'instruction', mnemonic });
 }
 
 function executeCpuid(cpu: Cpu): void {
-  interceptInstruction(cpu, 'CPUID');
+  if (isIntercepted(cpu, 'CPUID')) return;
   const { registers } = cpu;
   const { eax, ebx, ecx, edx } = cpuid(cpu, registers.gprLow(Gpr.RAX), registers.gprLow(Gpr.RCX));
   registers.setGprHalves(Gpr.RAX, eax, 0);
@@ -41,7 +42,7 @@ function edxEax(cpu: Cpu): bigint {
 function rdmsr(cpu: Cpu): void {
   cpu.requireCpl0();
   const index = cpu.registers.gprLow(Gpr.RCX) >>> 0;
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'msr', index, write: false, value: 0n });
+  if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'msr', index, write: false, value: 0n })) return;
   setEdxEax(cpu, cpu.msrs.read(index));
 }
 
@@ -49,7 +50,7 @@ function wrmsr(cpu: Cpu): void {
   cpu.requireCpl0();
   const index = cpu.registers.gprLow(Gpr.RCX) >>> 0;
   const value = edxEax(cpu);
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'msr', index, write: true, value });
+  if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'msr', index, write: true, value })) return;
   cpu.msrs.write(index, value);
 }
 
@@ -60,13 +61,13 @@ function checkTimeStamp(cpu: Cpu): void {
 
 function rdtsc(cpu: Cpu): void {
   checkTimeStamp(cpu);
-  interceptInstruction(cpu, 'RDTSC');
+  if (isIntercepted(cpu, 'RDTSC')) return;
   setEdxEax(cpu, cpu.msrs.timeStamp);
 }
 
 function rdtscp(cpu: Cpu): void {
   checkTimeStamp(cpu);
-  interceptInstruction(cpu, 'RDTSCP');
+  if (isIntercepted(cpu, 'RDTSCP')) return;
   setEdxEax(cpu, cpu.msrs.timeStamp);
   cpu.registers.setGprHalves(Gpr.RCX, cpu.registers.get32(State.tscAux), 0);
 }
@@ -94,13 +95,13 @@ function emitTimeStampAndAux(e: Emit): void {
 /** No performance counters: after the privilege check every index is #GP(0). */
 function rdpmc(cpu: Cpu): void {
   if (cpu.cpl > 0 && (cpu.registers.get32(State.cr4) & Cr4.PCE) === 0) raise(Vector.GP, 0);
-  interceptInstruction(cpu, 'RDPMC');
+  if (isIntercepted(cpu, 'RDPMC')) return;
   raise(Vector.GP, 0);
 }
 
 /** PAUSE is NOP to those who do not intercept it. */
 function pause(cpu: Cpu): void {
-  interceptInstruction(cpu, 'PAUSE');
+  if (isIntercepted(cpu, 'PAUSE')) return;
 }
 function emitPause(e: Emit): void {
   e.exitToSystem(and(e.stateField(State.layered), i32(Layered.PAUSE)));
@@ -108,13 +109,13 @@ function emitPause(e: Emit): void {
 
 function hlt(cpu: Cpu): void {
   cpu.requireCpl0();
-  interceptInstruction(cpu, 'HLT');
+  if (isIntercepted(cpu, 'HLT')) return;
   cpu.activity = Activity.HALTED;
 }
 
 function monitor(cpu: Cpu, insn: Insn): void {
   cpu.requireCpl0();
-  interceptInstruction(cpu, 'MONITOR');
+  if (isIntercepted(cpu, 'MONITOR')) return;
   if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
   linearOf(cpu, insn.segment, cpu.registers.gprLow(Gpr.RAX), insn.addressBytes === 8 ? cpu.registers.gprHigh(Gpr.RAX) : 0, 1, false);
   cpu.linear.read8(cpu.linearLow, cpu.linearHigh);
@@ -124,7 +125,7 @@ function monitor(cpu: Cpu, insn: Insn): void {
 /** MWAIT may end at once for any reason (SDM Vol. 2B): it does, as nothing watches the monitored line. */
 function mwait(cpu: Cpu): void {
   cpu.requireCpl0();
-  interceptInstruction(cpu, 'MWAIT');
+  if (isIntercepted(cpu, 'MWAIT')) return;
   if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
   cpu.monitorArmed = false;
 }
@@ -133,7 +134,7 @@ function mwait(cpu: Cpu): void {
 function cacheControl(mnemonic: string): (cpu: Cpu) => void {
   return (cpu) => {
     cpu.requireCpl0();
-    interceptInstruction(cpu, mnemonic);
+    if (isIntercepted(cpu, mnemonic)) return;
   };
 }
 
@@ -148,13 +149,13 @@ function invlpg(cpu: Cpu, insn: Insn): void {
     linearBase(cpu, insn.segment, low, 0);
   }
   const { linearLow, linearHigh } = cpu;
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'invlpg', addressLow: linearLow, addressHigh: linearHigh });
+  if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'invlpg', addressLow: linearLow, addressHigh: linearHigh })) return;
   cpu.engine.invalidatePage(linearLow, linearHigh);
 }
 
 function invpcid(cpu: Cpu, insn: Insn): void {
   cpu.requireCpl0();
-  interceptInstruction(cpu, 'INVPCID');
+  if (isIntercepted(cpu, 'INVPCID')) return;
   const type = cpu.is64Bit ? cpu.registers.gpr(insn.reg) : cpu.registers.gpr(insn.reg) & 0xffffffffn;
   const descriptor = readMemory64(cpu, insn, 0);
   const address = readMemory64(cpu, insn, 8);
