@@ -361,13 +361,7 @@ const mmio: GuestProgram[] = [
       xor ax, ax
       mov ss, ax
       hlt`,
-    [
-      'mmio write at a00fe data 3412',
-      'mmio write at a00fc data 0f10',
-      'mmio read at a00fc bytes 2',
-      'mmio read at a00fe bytes 2',
-      'hlt',
-    ],
+    ['mmio write at a00fe data 3412', 'mmio write at a00fc data 0f10', 'mmio read at a00fc bytes 2', 'mmio read at a00fe bytes 2', 'hlt'],
     { ends: { rbx: 0x1211, rcx: 0x1413, rsp: 0x100 } },
   ),
   guest(

@@ -17,6 +17,11 @@ function addressInRax(cpu: Cpu, insn: Insn): number {
   return insn.addressBytes === 4 ? low : (cpu.registers.gprHigh(Gpr.RAX) >>> 0) * 2 ** 32 + low;
 }
 
+/** #GP(0) for an address that no VMCB can have. Whether memory stands there is asked behind the intercept: a guest's physical addresses are not the machine's. */
+function requireVmcbAddress(cpu: Cpu, address: number): void {
+  if (address % 4096 !== 0 || address >= 2 ** cpu.model.physicalBits) raise(Vector.GP, 0);
+}
+
 function intercepted(cpu: Cpu, mnemonic: string): void {
   if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic });
 }
@@ -26,9 +31,10 @@ function vmrun(cpu: Cpu, insn: Insn): void {
   const svm = svmOf(cpu);
   svm.requireEnabled();
   const vmcb = addressInRax(cpu, insn);
-  svm.requireVmcb(vmcb);
+  requireVmcbAddress(cpu, vmcb);
   intercepted(cpu, 'VMRUN');
   if (svm.inGuest) raise(Vector.UD);
+  svm.requireVmcb(vmcb);
   svm.enter(vmcb, cpu.nextRipLow, cpu.nextRipHigh, false);
   // The guest's state is in force: nothing of the host's instruction is to be completed.
   throw layerExit;
@@ -38,7 +44,7 @@ function vmload(cpu: Cpu, insn: Insn): void {
   const svm = svmOf(cpu);
   svm.requireEnabled();
   const vmcb = addressInRax(cpu, insn);
-  svm.requireVmcb(vmcb);
+  requireVmcbAddress(cpu, vmcb);
   intercepted(cpu, 'VMLOAD');
   svm.load(vmcb);
 }
@@ -47,7 +53,7 @@ function vmsave(cpu: Cpu, insn: Insn): void {
   const svm = svmOf(cpu);
   svm.requireEnabled();
   const vmcb = addressInRax(cpu, insn);
-  svm.requireVmcb(vmcb);
+  requireVmcbAddress(cpu, vmcb);
   intercepted(cpu, 'VMSAVE');
   svm.save(vmcb);
 }

@@ -39,9 +39,16 @@ export class GuestEvents {
     const block = this.#block;
     this.#injected = event;
     if (isSoftwareEvent(event)) {
-      // The return address of a software event is the next RIP (APM Vol. 2 15.20, "nRIP"), and RIP stays at its instruction.
       const low = (block.low(VMCB_FIELD.RIP) >>> 0) + event.instructionLength;
-      block.set(VMCB_FIELD.NRIP, Clean.NONE, low | 0, (block.high(VMCB_FIELD.RIP) + (low > 0xffff_ffff ? 1 : 0)) | 0);
+      const high = (block.high(VMCB_FIELD.RIP) + (low > 0xffff_ffff ? 1 : 0)) | 0;
+      if (event.type === 'privileged-software-exception') {
+        // INT1 looks like any #DB to EVENTINJ: its frame gets RIP, which is to be the next one already.
+        block.set(VMCB_FIELD.RIP, Clean.NONE, low | 0, high);
+        this.#injected = { ...event, instructionLength: 0 };
+      } else {
+        // The frame gets nRIP (APM Vol. 2 15.20), and RIP stays at the instruction.
+        block.set(VMCB_FIELD.NRIP, Clean.NONE, low | 0, high);
+      }
     }
     block.set(VMCB_FIELD.EVENTINJ, Clean.NONE, eventInjection(event), event.errorCode ?? 0);
     if (event.type === 'nmi') this.#nmi.set(true);

@@ -1,15 +1,17 @@
 import { asm16, asm32, asm64 } from '@minusone/asm';
 import { VendorExitKind as Kind, type VendorExit } from '@minusone/kvm';
 import { Access } from '@minusone/mmu';
-import { Gpr } from '@minusone/x86';
+import { amd as amdModel, Gpr, instructionTable } from '@minusone/x86';
 import { describe, expect, test } from 'vitest';
 import { amd } from '../amd.ts';
 import { CODE, VendorMachine } from '../testing/vendor-machine.ts';
 
 const real = asm16.with({ origin: CODE });
 const flat = asm32.with({ origin: CODE });
-const long = asm64.with({ origin: CODE });
-const machine = (): VendorMachine => new VendorMachine(amd());
+/** With the extension's own instructions. */
+const { forms } = instructionTable.extended(amd().createExtension().instructions);
+const long = asm64.with({ origin: CODE, forms });
+const machine = (): VendorMachine => new VendorMachine(amd({ model: amdModel.with('MONITOR') }));
 
 type Case = readonly [what: string, code: Uint8Array, exit: Partial<VendorExit>, registers?: Readonly<Record<number, number>>];
 
@@ -127,15 +129,16 @@ test('setMsrIntercept lets an MSR through, and takes it back', () => {
 
 test('skipInstruction goes to the next RIP and ends the interrupt shadow (15.7.1, 15.21.5)', () => {
   const guest = machine().real(real`
-    sti
+    mov ss, ax
     cpuid
     hlt`);
+  guest.vcpu.setRflags(0x202);
   guest.run();
   expect(guest.vcpu.exit.kind).toBe(Kind.CPUID);
   expect(guest.vcpu.interruptShadow()).toBe(1);
   expect(guest.vcpu.interruptAllowed()).toBe(false);
   guest.vcpu.skipInstruction();
-  expect(guest.rip).toBe(CODE + 3);
+  expect(guest.rip).toBe(CODE + 4);
   expect(guest.vcpu.interruptAllowed()).toBe(true);
   expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
 });

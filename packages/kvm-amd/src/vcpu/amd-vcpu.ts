@@ -59,7 +59,7 @@ export class AmdVcpu implements VendorVcpu {
     this.#pdptes = new GuestPdptes(pages.memory, parts.root, cpu.model.physicalBits);
     this.#msrPermissions = new MsrPermissionMap(pages);
     for (const index of GUEST_OWN_MSRS) this.#msrPermissions.set(index, false, false);
-    this.#flush = svm.capabilities.features.includes('FLUSHBYASID') ? TlbControl.FLUSH_GUEST : TlbControl.FLUSH_ALL;
+    this.#flush = svm.capabilities.has('FLUSHBYASID') ? TlbControl.FLUSH_GUEST : TlbControl.FLUSH_ALL;
 
     block.write(VMCB_FIELD.MSRPM_BASE_PA, Clean.IOPM, BigInt(this.#msrPermissions.hpa));
     block.write(VMCB_FIELD.IOPM_BASE_PA, Clean.IOPM, BigInt(ioPermissionMap(pages)));
