@@ -163,3 +163,19 @@ test('the observer hears every change of slots and MMIO, until it is taken away'
   space.markCode(ram, 1);
   expect(heard.length).toBe(5);
 });
+
+test('an observer of several address spaces over one memory hears of each write once, until it observes none of them', () => {
+  const { space, ram, heard } = make();
+  const other = new PhysicalAddressSpace(space.memory);
+  other.observer = space.observer;
+  space.markCode(ram + 0x1000, 4);
+  heard.length = 0;
+  space.write8(0x1000, 1);
+  expect(heard).toEqual(['code 4096+1']);
+  other.observer = undefined;
+  space.write8(0x1000, 2);
+  expect(heard).toHaveLength(2);
+  space.observer = undefined;
+  space.write8(0x1000, 3);
+  expect(heard).toHaveLength(2);
+});
