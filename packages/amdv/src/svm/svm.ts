@@ -26,7 +26,10 @@ import { SVM_FEATURES } from '../capabilities/features.ts';
 import { SvmCapabilityError, SvmFaultError, SvmStateError } from '../errors.ts';
 import { EventInformation, SvmEventType } from '../events/event-information.ts';
 import { SvmExit } from '../exit/codes.ts';
+import { type Explanation, explainVmcb } from '../explain/explain-vmcb.ts';
+import { VMCB_BYTES, Vmcb } from '../vmcb/vmcb.ts';
 import { AddressSpaces } from './address-spaces.ts';
+import { Checkers } from './checkers.ts';
 import { ExitCounts } from './exit-counts.ts';
 import { loadAdditionalState, loadGuestState, saveAdditionalState, saveGuestState } from './guest-state.ts';
 import { HostState } from './host-state.ts';
@@ -126,7 +129,11 @@ export class Svm implements Extension, Layer, ExitTaker {
       eferMask,
       hasLongMode: model.has('LM'),
     });
-    this.#parts = { spaces: new AddressSpaces(cpu), interceptor: new Interceptor(cpu, this.#capabilities, this) };
+    this.#parts = {
+      spaces: new AddressSpaces(cpu),
+      interceptor: new Interceptor(cpu, this.#capabilities, this),
+      checkers: new Checkers(cpu.memory, this.#capabilities),
+    };
     this.#hasNextRip = this.#capabilities.has('NRIPS');
   }
   reset(): void {
@@ -247,12 +254,18 @@ export class Svm implements Extension, Layer, ExitTaker {
   /** VMRUN behind its exceptions (15.5.1 "Basic Operation"). The host goes on at `ripLow`, `ripHigh`. */
   enter(vmcb: number, ripLow: number, ripHigh: number, byFace: boolean): void {
     const { cpu } = this;
-    const { spaces, interceptor } = this.#all;
+    const { spaces, interceptor, checkers } = this.#all;
     const words = cpu.memory.i32;
     const at = cpu.physical.hostPage(vmcb) >>> 2;
     this.#at = at;
     this.#byFace = byFace;
     this.#host.save(cpu, ripLow, ripHigh);
+
+    const hostPaging = cpu.registers.get32(State.cr0) < 0;
+    if (checkers.of(at).firstFailure(hostPaging) !== undefined) {
+      this.#refuse(words, at);
+      return;
+    }
 
     const isNested = ((words[at + W.NP_CONTROL] as number) & NP_ENABLE) !== 0 && this.#capabilities.has('NP');
     this.#isNested = isNested;
@@ -275,6 +288,27 @@ export class Svm implements Extension, Layer, ExitTaker {
     cpu.updateMode();
     const injection = words[at + W.EVENTINJ] as number;
     if ((injection & EventInformation.VALID) !== 0) this.#inject(words, at, injection);
+  }
+
+  /** VMEXIT_INVALID: the guest was never entered; nothing but the exit code is written (15.5.1). */
+  #refuse(words: Int32Array, at: number): void {
+    words[at + W.EXITCODE] = SvmExit.INVALID;
+    words[at + W.EXITCODE + 1] = -1;
+    this.#loadHost(SvmExit.INVALID);
+  }
+  /**
+   * What VMRUN would say to a VMCB in memory: which checks fail, with the values, and what would mend them.
+   * @param vmcb physical address, bytes
+   * @throws {SvmFaultError} the address is no VMCB's
+   */
+  explainEntry(vmcb: number): Explanation {
+    this.#faultless('VMRUN', () => {
+      this.requireVmcb(vmcb);
+    });
+    const { cpu } = this;
+    const page = cpu.physical.hostPage(vmcb);
+    const region = new Vmcb(cpu.memory.u8.subarray(page, page + VMCB_BYTES));
+    return explainVmcb(region, this.#capabilities, { hostPaging: cpu.registers.get32(State.cr0) < 0 });
   }
 
   /** The guest's PAT is G_PAT with nested paging (15.25.4 "Nested Paging and VMRUN/#VMEXIT"). */
@@ -487,6 +521,7 @@ export class Svm implements Extension, Layer, ExitTaker {
 interface Parts {
   readonly spaces: AddressSpaces;
   readonly interceptor: Interceptor;
+  readonly checkers: Checkers;
 }
 
 /** Event types of the CPU by those of EVENTINJ, and back: INT3, INTO and INT1 are exceptions to SVM. */
