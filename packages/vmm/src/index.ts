@@ -3,6 +3,8 @@ export * from './bare-cpu.ts';
 export { type BootOptions, boot } from './boot.ts';
 export { DEMO_ADDRESS, demoKernel } from './demo/kernel.ts';
 export * from './errors.ts';
+export { kvmAccelerator } from './kvm/kvm-accelerator.ts';
+export { KvmProcessors } from './kvm/kvm-processors.ts';
 export { Machine } from './machine.ts';
 export { type MemorySize, parseMemorySize } from './memory-size.ts';
 export { type BoardParts, PcBoard } from './pc/board.ts';

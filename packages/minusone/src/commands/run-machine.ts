@@ -13,6 +13,8 @@ export interface RunResult {
   readonly status: number;
   readonly instructions: number;
   readonly seconds: number;
+  /** VM exits by the manual's names. */
+  readonly exits: Readonly<Record<string, number>>;
 }
 
 /**
@@ -43,8 +45,8 @@ export async function runMachine(settings: RunSettings, io: CliIo): Promise<RunR
     status = FAILURE_STATUS;
   }
   if (settings.printsStatistics) io.err(`${statisticsLine(machine)}\n`);
-  const { instructions, seconds } = machine.statistics;
-  return { status, instructions, seconds };
+  const { instructions, seconds, exits } = machine.statistics;
+  return { status, instructions, seconds, exits };
 }
 
 function statisticsLine(machine: Machine): string {

@@ -1,21 +1,25 @@
 import type { BootOptions, ClockKind } from '@minusone/vmm';
+import type { CpuModel } from '@minusone/x86';
 import { UsageError } from '../errors.ts';
 import type { CliIo } from '../terminal/cli-io.ts';
+import { ACCELERATOR_MODELS, ACCELERATOR_TITLES, ACCELERATORS, type AcceleratorName, acceleratorOf } from './accelerators.ts';
 import { type OptionRow, oneOf, type ParsedOptions, seconds, wholeNumber } from './option.ts';
 import { readNamedFile } from './read-file.ts';
 
 const MAX_CPUS = 64;
 const HIGHEST_FLAT_ADDRESS = 0xfffff;
-const ACCELERATORS = ['none'] as const;
 const CLOCKS = ['virtual', 'host'] as const;
-const DEFAULT_MODEL = 'intel';
 
 /** Options of every command that runs a machine. */
 export const MACHINE_OPTIONS: readonly OptionRow[] = [
-  { name: 'accel', value: 'none', help: 'what runs the processors: none, the bare emulated CPU (default)' },
+  {
+    name: 'accel',
+    value: 'none|vtx|amdv',
+    help: 'what runs the processors: the bare emulated CPU (default), or KVM on emulated VT-x or AMD-V',
+  },
   { name: 'memory', value: 'SIZE', help: 'RAM, with K, M or G; default 512M' },
   { name: 'cpus', value: 'N', help: `processors, 1 to ${MAX_CPUS}; default 1` },
-  { name: 'model', value: 'intel|amd', help: `the CPU that the guest sees; default ${DEFAULT_MODEL}` },
+  { name: 'model', value: 'intel|amd', help: 'the CPU that the guest sees; default intel, but with amdv amd' },
   { name: 'input', value: 'FILE', help: "what is typed to the guest, read whole before it starts; '-': standard input" },
   { name: 'timeout', value: 'SECONDS', help: 'end with status 124 after so much wall time' },
   { name: 'clock', value: 'virtual|host', help: 'time by instructions executed, or by the wall; default: host on a terminal' },
@@ -40,8 +44,8 @@ export interface RunSettings {
   readonly printsStatistics: boolean;
 }
 
-/** Reads the options of `MACHINE_OPTIONS`. @throws {UsageError} @throws {UnreadableFileError} */
-export async function machineSettings(options: ParsedOptions, io: CliIo): Promise<RunSettings> {
+/** Reads the options of `MACHINE_OPTIONS`; `accelerator` stands in for `--accel`. @throws {UsageError} @throws {UnreadableFileError} */
+export async function machineSettings(options: ParsedOptions, io: CliIo, accelerator?: AcceleratorName): Promise<RunSettings> {
   const { parseMemorySize } = await import('@minusone/vmm');
   const { cpuModels } = await import('@minusone/x86');
   const memory = options.value('memory');
@@ -50,10 +54,14 @@ export async function machineSettings(options: ParsedOptions, io: CliIo): Promis
   const clock = options.value('clock');
   const isOnTerminal = io.input.isTerminal && io.isOutputTerminal;
   const chosenClock: ClockKind = clock === undefined ? (isOnTerminal ? 'host' : 'virtual') : oneOf('clock', clock, CLOCKS);
+  const accel = accelerator ?? oneOf('accelerator', options.value('accel') ?? 'none', ACCELERATORS);
+  const modelName = oneOf('CPU model', options.value('model') ?? ACCELERATOR_MODELS[accel], Object.keys(cpuModels));
+  const model = cpuModels[modelName] as CpuModel;
+  requireExtension(accel, model);
   const boot: BootOptions = {
-    accel: oneOf('accelerator', options.value('accel') ?? 'none', ACCELERATORS),
+    accel: await acceleratorOf(accel, model),
     clock: chosenClock,
-    model: oneOf('CPU model', options.value('model') ?? DEFAULT_MODEL, Object.keys(cpuModels)),
+    model,
     jit: !options.isSet('no-jit'),
     ...(memory === undefined ? {} : { memory: parseMemorySize(memory) }),
     ...(cpus === undefined ? {} : { cpus: wholeNumber('number of processors', cpus, 1, MAX_CPUS) }),
@@ -63,6 +71,14 @@ export async function machineSettings(options: ParsedOptions, io: CliIo): Promis
   const input = options.value('input');
   const data = input === undefined ? {} : { input: input === '-' ? await io.input.readAll() : await readNamedFile(input) };
   return { boot: { ...boot, ...data }, isInteractive: input === undefined, printsStatistics: options.isSet('stats') };
+}
+
+/** VT-x is Intel's and AMD-V AMD's. */
+function requireExtension(accel: AcceleratorName, model: CpuModel): void {
+  if (accel === 'none' || ACCELERATOR_MODELS[accel] === model.vendor) return;
+  const other = ACCELERATORS.find((name) => name !== 'none' && ACCELERATOR_MODELS[name] === model.vendor);
+  const hint = `Use --model ${ACCELERATOR_MODELS[accel]}, or --accel ${other}.`;
+  throw new UsageError(`A CPU of the model ${model.name} has no ${ACCELERATOR_TITLES[accel]}.`, hint, { accel, model: model.name });
 }
 
 /** Reads the files that `IMAGE_OPTIONS` name. @throws {UsageError} @throws {UnreadableFileError} */
