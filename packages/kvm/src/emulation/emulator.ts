@@ -82,6 +82,8 @@ export class Emulator {
   completed = 0;
   readonly #physical: GuestPhysical;
   readonly #state: GuestState;
+  /** Whose state the processor holds, as it was left. */
+  #holds: VendorVcpu | undefined;
   #faulted = false;
   #shutDown = false;
   /** An event is being delivered on purpose: it is not caught. */
@@ -110,16 +112,22 @@ export class Emulator {
   /** Takes over a guest's state, to look at (`cpu.paging`, `cpu.registers`). */
   load(vendor: VendorVcpu): void {
     this.#state.load(vendor);
+    this.#holds = vendor;
+  }
+  /** The guest's state may be changed by others. */
+  forget(): void {
+    this.#holds = undefined;
   }
 
-  /** Executes the instruction at the guest's RIP, or goes on with it. */
-  execute(vendor: VendorVcpu, log: AccessLog, taskPriority: number): Emulation {
-    this.#state.load(vendor);
+  /** Executes the instruction at the guest's RIP. `again`: it waited, and its answer is there. */
+  execute(vendor: VendorVcpu, log: AccessLog, taskPriority: number, again: boolean): Emulation {
+    if (!again || this.#holds !== vendor) this.load(vendor);
     const { cpu } = this;
     cpu.registers.set32(State.cr8, taskPriority);
     this.completed = 0;
     for (let iteration = 0; iteration < ITERATIONS; iteration++) {
       const result = this.#run(log);
+      if (result === Emulation.WAITS && iteration === 0 && !this.#isRepeated) return result;
       if (result !== Emulation.DONE) {
         // An instruction that waits or faults leaves no trace, but what iterations before it have done stays.
         this.#state.store(vendor);
@@ -141,6 +149,9 @@ export class Emulator {
     if (insn.rep === 0) return false;
     const { low, high } = readAddressRegister(cpu, Gpr.RCX, insn.addressBytes);
     return (low | high) !== 0;
+  }
+  get #isRepeated(): boolean {
+    return this.cpu.engine.currentInsn().rep !== 0;
   }
   /** Whether the guest, as it was left, is in the middle of a repeated instruction. */
   get isPartial(): boolean {
@@ -179,7 +190,7 @@ export class Emulator {
 
   /** Delivers an event through the guest's IDT: for task gates, which hardware leaves to its hypervisor. */
   deliver(vendor: VendorVcpu, log: AccessLog, event: VendorEvent): Emulation {
-    this.#state.load(vendor);
+    this.load(vendor);
     this.completed = 0;
     const { cpu } = this;
     this.#delivering = true;

@@ -1,46 +1,46 @@
-import { type Cpu, type Registers, readEflags, Segment, State, segmentOffset, setSegment, writeEflags } from '@minusone/x86';
+import {
+  Activity,
+  type Cpu,
+  Cr0,
+  Cr4,
+  Efer,
+  type Registers,
+  readEflags,
+  Segment,
+  State,
+  segmentOffset,
+  setSegment,
+  writeEflags,
+} from '@minusone/x86';
 import type { SegmentState, VendorVcpu } from '../vendor/vendor.ts';
 
-/** Copied as they stand in the processors' states: general registers; x87, SSE and AVX; debug registers. */
+/** Copied as they stand in the processors' states: general registers; x87, SSE and AVX; DR6, CR2, XCR0. */
 const PLAIN: readonly (readonly [first: number, end: number])[] = [
   [State.gpr, State.gpr + 16 * 8],
   [State.ymm, State.mxcsr + 4],
-  [State.dr, State.dr + 4 * 8],
   [State.dr6, State.dr6 + 4],
   [State.cr2, State.cr2 + 8],
   [State.xcr0, State.xcr0 + 8],
 ];
-const SEGMENTS = [Segment.ES, Segment.CS, Segment.SS, Segment.DS, Segment.FS, Segment.GS, Segment.LDTR, Segment.TR] as const;
+const SEGMENTS = 8;
+const PDPTES = 4;
+const PAGING = Cr0.PG | Cr0.WP | Cr0.PE;
 
-/** Fields of the control block, as they were loaded: only what an instruction changed is written back. */
-const WATCHED: readonly number[] = [
-  State.gdtrBase,
-  State.gdtrBase + 4,
-  State.gdtrLimit,
-  State.idtrBase,
-  State.idtrBase + 4,
-  State.idtrLimit,
-  State.cr0,
-  State.cr3,
-  State.cr3 + 4,
-  State.cr4,
-  State.efer,
-  State.dr7,
-  ...[0, 4, 8, 12, 16, 20, 24, 28].map((at) => State.pdptes + at),
-];
-
-/** Moves a guest's state between the processor that serves it and the one that emulates, by way of the vendor module. */
+/** Moves a guest's state between the processor that serves it and the one that emulates, by way of the vendor module. Only what an instruction changed is written to the control block. */
 export class GuestState {
   readonly #emulator: Cpu;
   readonly #u8: Uint8Array;
+  readonly #i32: Int32Array;
   readonly #segment: SegmentState = { selector: 0, base: 0n, limit: 0, attributes: 0 };
-  readonly #before = new Int32Array(WATCHED.length);
-  readonly #segmentsBefore = new Int32Array(SEGMENTS.length * 5);
-  #cplBefore = 0;
+  /** The emulator's state, from the segment registers to DR7, as it was loaded. */
+  readonly #before = new Int32Array((State.dr7 + 4 - State.segments) >>> 2);
+  readonly #first: number;
 
   constructor(emulator: Cpu) {
     this.#emulator = emulator;
     this.#u8 = emulator.memory.u8;
+    this.#i32 = emulator.memory.i32;
+    this.#first = (emulator.state + State.segments) >>> 2;
   }
 
   load(vendor: VendorVcpu): void {
@@ -52,9 +52,9 @@ export class GuestState {
     registers.set32(State.rip + 4, vendor.ripHigh());
     writeEflags(registers, vendor.rflags());
     registers.set32(State.cpl, vendor.cpl());
-    for (const index of SEGMENTS) {
+    for (let index = 0; index < SEGMENTS; index++) {
       const { selector, base, limit, attributes } = vendor.segment(index, this.#segment);
-      setSegment(registers, index, selector, attributes, limit, Number(BigInt.asIntN(32, base)), Number(BigInt.asIntN(32, base >> 32n)));
+      setSegment(registers, index, selector, attributes, limit, low(base), high(base));
     }
     const gdtr = vendor.gdtr();
     const idtr = vendor.idtr();
@@ -62,38 +62,60 @@ export class GuestState {
     registers.set32(State.gdtrLimit, gdtr.limit);
     registers.set64(State.idtrBase, idtr.base);
     registers.set32(State.idtrLimit, idtr.limit);
-    registers.set32(State.cr0, vendor.cr0());
-    registers.set64(State.cr3, vendor.cr3());
-    registers.set32(State.cr4, vendor.cr4());
-    registers.set64(State.efer, BigInt(vendor.efer() >>> 0));
-    registers.set32(State.dr7, vendor.dr7());
-    vendor.pdptes().forEach((entry, n) => {
-      registers.set64(State.pdptes + n * 8, entry);
-    });
+    this.#loadPaging(vendor);
+    this.#loadBreakpoints(vendor);
     emulator.interruptShadow = vendor.interruptShadow();
     emulator.nmiBlocked = vendor.nmiMasked();
     emulator.pendingDebug = 0;
-    emulator.activity = 0;
-    this.#remember(registers);
-    emulator.updatePaging();
-    emulator.debug.changed();
+    emulator.activity = Activity.ACTIVE;
+    for (let n = 0; n < this.#before.length; n++) this.#before[n] = this.#i32[this.#first + n] as number;
+    // The guest has changed its tables since, and nobody was told.
     emulator.engine.flushAll();
     emulator.updateMode();
   }
 
-  #remember(registers: Registers): void {
-    this.#cplBefore = registers.get32(State.cpl);
-    for (let n = 0; n < WATCHED.length; n++) this.#before[n] = registers.get32(WATCHED[n] as number);
-    for (let n = 0; n < SEGMENTS.length; n++)
-      this.#segmentWords(registers, n, (word, value) => (this.#segmentsBefore[n * 5 + word] = value));
+  #loadPaging(vendor: VendorVcpu): void {
+    const emulator = this.#emulator;
+    const { registers } = emulator;
+    const cr0 = vendor.cr0();
+    const cr3 = vendor.cr3();
+    const cr4 = vendor.cr4();
+    const efer = vendor.efer();
+    let changed =
+      ((registers.get32(State.cr0) ^ cr0) & PAGING) !== 0 || registers.get32(State.cr4) !== cr4 || registers.get32(State.efer) !== efer;
+    if (registers.get32(State.cr3) !== low(cr3) || registers.get32(State.cr3 + 4) !== high(cr3)) changed = true;
+    registers.set32(State.cr0, cr0);
+    registers.set64(State.cr3, cr3);
+    registers.set32(State.cr4, cr4);
+    registers.set32(State.efer, efer);
+    if ((cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0) {
+      vendor.pdptes().forEach((entry, n) => {
+        registers.set64(State.pdptes + n * 8, entry);
+      });
+      changed = true;
+    }
+    if (changed) emulator.updatePaging();
   }
-  #segmentWords(registers: Registers, index: number, see: (word: number, value: number) => void): void {
-    const base = segmentOffset(index, 'base');
-    see(0, registers.get32(base));
-    see(1, registers.get32(base + 4));
-    see(2, registers.get32(segmentOffset(index, 'limit')));
-    see(3, registers.get32(segmentOffset(index, 'selector')));
-    see(4, registers.get32(segmentOffset(index, 'attributes')));
+
+  #loadBreakpoints(vendor: VendorVcpu): void {
+    const emulator = this.#emulator;
+    const { registers } = emulator;
+    const from = vendor.cpu.registers;
+    const dr7 = vendor.dr7();
+    let changed = registers.get32(State.dr7) !== dr7;
+    for (let at = State.dr; at < State.dr + 32; at += 4) {
+      const value = from.get32(at);
+      if (registers.get32(at) === value) continue;
+      registers.set32(at, value);
+      changed = true;
+    }
+    if (!changed) return;
+    registers.set32(State.dr7, dr7);
+    emulator.debug.changed();
+  }
+
+  #differs(offset: number): boolean {
+    return this.#i32[(this.#emulator.state + offset) >>> 2] !== this.#before[(offset - State.segments) >>> 2];
   }
 
   /** Gives the guest what the emulator has now. */
@@ -102,42 +124,53 @@ export class GuestState {
     const { registers } = emulator;
     const to = vendor.cpu.state;
     for (const [first, end] of PLAIN) this.#u8.copyWithin(to + first, emulator.state + first, emulator.state + end);
-    const from = this.#changed(registers);
-    for (let n = 0; n < SEGMENTS.length; n++) {
-      let changed = n === Segment.SS && registers.get32(State.cpl) !== this.#cplBefore;
-      this.#segmentWords(registers, n, (word, value) => {
-        if (this.#segmentsBefore[n * 5 + word] !== value) changed = true;
-      });
-      if (changed) vendor.setSegment(n, segmentOf(registers, n));
+    for (let index = 0; index < SEGMENTS; index++) {
+      // CPL is SS.DPL to the control block.
+      if (this.#segmentDiffers(index) || (index === Segment.SS && this.#differs(State.cpl)))
+        vendor.setSegment(index, segmentOf(registers, index));
     }
-    const has = (offset: number): boolean => from.has(offset) || from.has(offset + 4);
-    if (has(State.gdtrBase) || from.has(State.gdtrLimit))
+    if (this.#differs(State.gdtrBase) || this.#differs(State.gdtrBase + 4) || this.#differs(State.gdtrLimit))
       vendor.setGdtr({ base: registers.get64(State.gdtrBase), limit: registers.get32(State.gdtrLimit) & 0xffff });
-    if (has(State.idtrBase) || from.has(State.idtrLimit))
+    if (this.#differs(State.idtrBase) || this.#differs(State.idtrBase + 4) || this.#differs(State.idtrLimit))
       vendor.setIdtr({ base: registers.get64(State.idtrBase), limit: registers.get32(State.idtrLimit) & 0xffff });
-    if (from.has(State.efer)) vendor.setEfer(registers.get32(State.efer));
-    if (from.has(State.cr0)) vendor.setCr0(registers.get32(State.cr0));
-    if (from.has(State.cr4)) vendor.setCr4(registers.get32(State.cr4));
-    if (has(State.cr3)) vendor.setCr3(registers.get64(State.cr3));
-    if (WATCHED.some((offset) => offset >= State.pdptes && offset < State.pdptes + 32 && from.has(offset))) {
-      const pdpte = (n: number): bigint => registers.get64(State.pdptes + n * 8);
-      vendor.setPdptes([pdpte(0), pdpte(1), pdpte(2), pdpte(3)]);
-    }
-    if (from.has(State.dr7)) vendor.setDr7(registers.get32(State.dr7));
-    if (has(State.cr3) || [State.cr0, State.cr4, State.efer].some((offset) => from.has(offset))) vendor.flushGuestTlb();
+    this.#storePaging(vendor);
+    if (this.#differs(State.dr7)) vendor.setDr7(registers.get32(State.dr7));
+    for (let at = State.dr; at < State.dr + 32; at += 4) vendor.cpu.registers.set32(at, registers.get32(at));
     vendor.setRflags(readEflags(registers));
     vendor.setRip(registers.get32(State.rip), registers.get32(State.rip + 4));
-    const shadow = emulator.interruptShadow;
-    if (shadow !== vendor.interruptShadow()) vendor.setInterruptShadow(shadow);
+    if (emulator.interruptShadow !== vendor.interruptShadow()) vendor.setInterruptShadow(emulator.interruptShadow);
     if (emulator.nmiBlocked !== vendor.nmiMasked()) vendor.setNmiMasked(emulator.nmiBlocked);
   }
 
-  #changed(registers: Registers): Set<number> {
-    const changed = new Set<number>();
-    for (let n = 0; n < WATCHED.length; n++)
-      if (registers.get32(WATCHED[n] as number) !== this.#before[n]) changed.add(WATCHED[n] as number);
-    return changed;
+  #segmentDiffers(index: number): boolean {
+    for (let at = segmentOffset(index, 'base'); at <= segmentOffset(index, 'attributes'); at += 4) if (this.#differs(at)) return true;
+    return false;
   }
+
+  #storePaging(vendor: VendorVcpu): void {
+    const { registers } = this.#emulator;
+    const newCr3 = this.#differs(State.cr3) || this.#differs(State.cr3 + 4);
+    const newBits = this.#differs(State.cr0) || this.#differs(State.cr4) || this.#differs(State.efer);
+    if (!newCr3 && !newBits) return;
+    if (this.#differs(State.efer)) vendor.setEfer(registers.get32(State.efer));
+    if (this.#differs(State.cr0)) vendor.setCr0(registers.get32(State.cr0));
+    if (this.#differs(State.cr4)) vendor.setCr4(registers.get32(State.cr4));
+    if (newCr3) vendor.setCr3(registers.get64(State.cr3));
+    let newPdptes = false;
+    for (let at = 0; at < PDPTES * 8; at += 4) if (this.#differs(State.pdptes + at)) newPdptes = true;
+    if (newPdptes) {
+      const entry = (n: number): bigint => registers.get64(State.pdptes + n * 8);
+      vendor.setPdptes([entry(0), entry(1), entry(2), entry(3)]);
+    }
+    vendor.flushGuestTlb();
+  }
+}
+
+function low(value: bigint): number {
+  return Number(BigInt.asIntN(32, value));
+}
+function high(value: bigint): number {
+  return Number(BigInt.asIntN(32, value >> 32n));
 }
 
 function segmentOf(registers: Registers, index: number): SegmentState {

@@ -22,14 +22,14 @@ export function emulate(core: VcpuCore, counted: boolean): VcpuExit | undefined 
   // The next iteration of a repeated instruction finds what was read ahead for it.
   if (!core.isPartial || !core.isAtRememberedRip) log.clear();
   core.rememberRip();
-  return execute(core);
+  return execute(core, false);
 }
 
-function execute(core: VcpuCore): VcpuExit | undefined {
+function execute(core: VcpuCore, again: boolean): VcpuExit | undefined {
   const { emulator } = core.vm;
   emulator.lapic = core.lapic;
   const priority = core.lapic === undefined ? core.vendor.taskPriority() : core.lapic.taskPriority >>> 4;
-  return afterwards(core, emulator.execute(core.vendor, core.log, priority), priority);
+  return afterwards(core, emulator.execute(core.vendor, core.log, priority, again), priority);
 }
 
 /** What an emulated instruction, or a task switch, has left to do. */
@@ -130,7 +130,7 @@ export function goOnEmulating(core: VcpuCore): VcpuExit | undefined {
     const isPort = access.kind === AccessKind.PORT_READ || access.kind === AccessKind.PORT_WRITE;
     access.done = isPort ? access.data.length : Math.min(access.data.length, access.done + LONGEST_MMIO);
   }
-  if (log.firstPending() === undefined && core.reruns) return execute(core);
+  if (log.firstPending() === undefined && core.reruns) return execute(core, true);
   return nextAccess(core);
 }
 

@@ -188,6 +188,7 @@ export class Vcpu {
   /** The guest out of its processor, so that its state can be read and written. */
   #state(): VcpuCore {
     this.#core.out();
+    this.#core.vm.emulator.forget();
     return this.#core;
   }
 
