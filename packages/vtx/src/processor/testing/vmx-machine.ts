@@ -53,7 +53,7 @@ export class VmxMachine {
       this.memory,
       decoderFor(model, [this.vmx]),
       2 ** 20,
-      ...((jitThreshold === undefined ? [] : [{ threshold: jitThreshold }]) as []),
+      jitThreshold === undefined ? false : { threshold: jitThreshold },
     );
     this.physical.observer = space;
     const vmxs = [this.vmx];
