@@ -12,6 +12,8 @@ export class Checkers {
   readonly #memory: MachineMemory;
   readonly #capabilities: SvmCapabilities;
   readonly #checkers = new Map<number, VmrunChecker>();
+  #lastAt = -1;
+  #last: VmrunChecker | undefined;
 
   constructor(memory: MachineMemory, capabilities: SvmCapabilities) {
     this.#memory = memory;
@@ -20,6 +22,7 @@ export class Checkers {
 
   /** @param at the VMCB's first doubleword in the machine's memory */
   of(at: number): VmrunChecker {
+    if (at === this.#lastAt && this.#last !== undefined) return this.#last;
     let checker = this.#checkers.get(at);
     if (checker === undefined) {
       if (this.#checkers.size >= KEPT) this.#checkers.clear();
@@ -27,6 +30,8 @@ export class Checkers {
       checker = new VmrunChecker(new VmrunView(vmcb, this.#capabilities));
       this.#checkers.set(at, checker);
     }
+    this.#lastAt = at;
+    this.#last = checker;
     return checker;
   }
 }

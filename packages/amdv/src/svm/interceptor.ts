@@ -2,6 +2,7 @@ import { type Cpu, Cr0, Eflags, EventType, type InterceptEvent, Layered, State }
 import type { SvmCapabilities } from '../capabilities/capabilities.ts';
 import { SvmExit } from '../exit/codes.ts';
 import { INTERCEPTS, Intercept } from '../intercepts/intercepts.ts';
+import { findSuccessorOfBound } from './bound.ts';
 import { ioIntercepted, msrIntercepted } from './permission-maps.ts';
 import * as W from './words.ts';
 
@@ -29,6 +30,7 @@ const wholes: ReadonlyMap<string, Whole> = new Map(
 
 const PAGE_FAULT = 14;
 const DEBUG = 1;
+const BOUND_RANGE = 5;
 const FETCH = 0x10;
 /** EXITINFO1 of MOV CR, bit 63 (15.8.1 "MOV CRx/DRx Intercepts"). */
 const MOV_CR = 1 << 31;
@@ -179,7 +181,8 @@ export class Interceptor {
       (event.rep ? Io.REP : 0) |
       (size << Io.SIZE_SHIFT) |
       (event.addressBytes << Io.ADDRESS_SHIFT) |
-      (event.string && this.#hasAssists ? event.segment << Io.SEGMENT_SHIFT : 0) |
+      // INS writes to ES, which is 0.
+      (event.string && !event.input && this.#hasAssists ? event.segment << Io.SEGMENT_SHIFT : 0) |
       (port << Io.PORT_SHIFT);
     return this.#exits.exit(SvmExit.IOIO, info, 0, cpu.nextRipLow, cpu.nextRipHigh, true);
   }
@@ -211,6 +214,10 @@ export class Interceptor {
     }
     // 15.12.2: DR6 and DR7 are saved as a handler would see them.
     if (vector === DEBUG) this.#cpu.debug.record(event.debugBits);
+    if (vector === BOUND_RANGE && type === EventType.HARDWARE_EXCEPTION) {
+      findSuccessorOfBound(this.#cpu, this.#cpu.stage);
+      return this.#exits.exit(code, 0, 0, 0, 0, true);
+    }
     // 15.12.4, 15.12.5: INT3 and INTO are reported at themselves, with their successor.
     return this.#exits.exit(code, error, 0, 0, 0, type !== EventType.HARDWARE_EXCEPTION);
   }

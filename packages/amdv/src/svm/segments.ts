@@ -18,6 +18,13 @@ export function canonicalHigh(high: number, linearAddressWidth: number): number 
   return (high << unused) >> unused;
 }
 
+/** Places of a segment register's parts in the state. */
+const STRIDE: number = segmentOffset(1, 'base') - segmentOffset(0, 'base');
+const BASE: number = segmentOffset(0, 'base');
+const LIMIT: number = segmentOffset(0, 'limit');
+const SELECTOR: number = segmentOffset(0, 'selector');
+const ATTRIBUTES: number = segmentOffset(0, 'attributes');
+
 /** Loads a segment register from its four doublewords. */
 export function loadSegment(cpu: Cpu, words: Int32Array, at: number, segment: number, width: number, alwaysUsable = false): void {
   const first = words[at] as number;
@@ -28,11 +35,9 @@ export function loadSegment(cpu: Cpu, words: Int32Array, at: number, segment: nu
 
 /** Saves a segment register in its four doublewords. */
 export function saveSegment(registers: Registers, words: Int32Array, at: number, segment: number): void {
-  const offset = segmentOffset(segment, 'base');
-  words[at] =
-    (registers.get32(segmentOffset(segment, 'selector')) & 0xffff) |
-    (attributesToVmcb(registers.get32(segmentOffset(segment, 'attributes'))) << 16);
-  words[at + 1] = registers.get32(segmentOffset(segment, 'limit'));
-  words[at + 2] = registers.get32(offset);
-  words[at + 3] = registers.get32(offset + 4);
+  const offset = segment * STRIDE;
+  words[at] = (registers.get32(SELECTOR + offset) & 0xffff) | (attributesToVmcb(registers.get32(ATTRIBUTES + offset)) << 16);
+  words[at + 1] = registers.get32(LIMIT + offset);
+  words[at + 2] = registers.get32(BASE + offset);
+  words[at + 3] = registers.get32(BASE + offset + 4);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { SvmExit } from '../exit/codes.ts';
-import { Guest, TestHost } from './test-host.ts';
+import { Guest, TestHost } from './testing/test-host.ts';
 
 test('a real-mode guest runs on nested pages and exits for CPUID, IOIO and HLT, with their next instructions (APM Vol. 2, 15.9, 15.10.2)', () => {
   const host = new TestHost().real().code(0xb0, 0x42, 0xe6, 0x10, 0x0f, 0xa2, 0xf4);

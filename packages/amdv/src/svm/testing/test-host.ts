@@ -1,10 +1,22 @@
 import { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
-import { amd, CodeSpace, type Cpu, CpuEngine, type CpuModel, decoderFor, Processors, Segment, State, setSegment } from '@minusone/x86';
-import type { SvmCapabilities, SvmPresetName } from '../capabilities/capabilities.ts';
-import { Intercept, type InterceptName } from '../intercepts/intercepts.ts';
-import { VMCB_FIELD, type VmcbFieldName } from '../vmcb/fields.ts';
-import { Vmcb } from '../vmcb/vmcb.ts';
-import { Svm } from './svm.ts';
+import {
+  amd,
+  CodeSpace,
+  type Cpu,
+  CpuEngine,
+  type CpuModel,
+  decoderFor,
+  type JitOptions,
+  Processors,
+  Segment,
+  State,
+  setSegment,
+} from '@minusone/x86';
+import type { SvmCapabilities, SvmPresetName } from '../../capabilities/capabilities.ts';
+import { INTERCEPTS, Intercept, type InterceptName } from '../../intercepts/intercepts.ts';
+import { VMCB_FIELD, type VmcbFieldName } from '../../vmcb/fields.ts';
+import { Vmcb } from '../../vmcb/vmcb.ts';
+import { Svm } from '../svm.ts';
 
 const RAM_BYTES = 2 ** 22;
 /** Where things stand in the host's memory. The guest's memory is the host's from GUEST on, by nested paging. */
@@ -31,12 +43,11 @@ export class TestHost {
   readonly cpu: Cpu;
   readonly vmcb: Vmcb;
 
-  constructor(options: { model?: CpuModel; capabilities?: SvmPresetName | SvmCapabilities; heat?: number } = {}) {
+  constructor(options: { model?: CpuModel; capabilities?: SvmPresetName | SvmCapabilities; jit?: JitOptions } = {}) {
     this.svm = new Svm(options.capabilities === undefined ? {} : { capabilities: options.capabilities });
     const model = options.model ?? amd;
     this.physical.addSlot({ id: 0, gpa: 0, bytes: RAM_BYTES, hostOffset: this.memory.ramOffset });
-    const jit = options.heat === undefined ? undefined : { heat: options.heat };
-    const space = new CodeSpace(this.memory, decoderFor(model, [this.svm]), 2 ** 20, ...(jit === undefined ? [] : ([jit] as never[])));
+    const space = new CodeSpace(this.memory, decoderFor(model, [this.svm]), 2 ** 20, options.jit ?? false);
     this.physical.observer = space;
     const processors = new Processors({
       memory: this.memory,
@@ -178,6 +189,26 @@ export class TestHost {
   }
   code(...bytes: number[]): this {
     return this.bytes(Guest.CODE, bytes);
+  }
+  /** Code at an address of the guest. */
+  load(bytes: Uint8Array, gpa: number = Guest.CODE): this {
+    return this.bytes(gpa, [...bytes]);
+  }
+  /** Turns intercepts on, besides those that are. */
+  intercept(...names: readonly InterceptName[]): this {
+    for (const name of names) {
+      const { field, bit } = INTERCEPTS[name];
+      this.vmcb.write(VMCB_FIELD[field], this.get(field) | (1n << BigInt(bit)));
+    }
+    return this;
+  }
+  /** Turns intercepts off. */
+  allow(...names: readonly InterceptName[]): this {
+    for (const name of names) {
+      const { field, bit } = INTERCEPTS[name];
+      this.vmcb.write(VMCB_FIELD[field], this.get(field) & ~(1n << BigInt(bit)));
+    }
+    return this;
   }
 
   /** VMRUN through the face, and on until the guest exits (or the budget is used up). Gives the exit code. */
