@@ -71,7 +71,7 @@ export class DeviceBus implements ReadGate, OutsideAccess, PortDevice {
     physical.outside = undefined;
     try {
       for (let at = 0; at < data.length; ) {
-        const size = data.length - at >= 8 ? 8 : data.length - at >= 4 ? 4 : data.length - at >= 2 ? 2 : 1;
+        const size = pieceOf(data.length - at);
         if (size === 8) {
           putNumber(data, at, 4, physical.read64Lo(address + at));
           putNumber(data, at + 4, 4, physical.hi);
@@ -103,34 +103,63 @@ export class DeviceBus implements ReadGate, OutsideAccess, PortDevice {
     return number(entry.data, at, Math.min(bytes, 4));
   }
 
-  writeMmio(gpa: number, bytes: 1 | 2 | 4 | 8, low: number, high: number): void {
+  /** What `willWrite` has announced, and how many of its bytes have come. */
+  #writing: LoggedAccess | undefined;
+  #written = 0;
+
+  willWrite(gpa: number, bytes: number): void {
     const { log } = this;
-    if (log === undefined) return;
+    this.#writing = undefined;
+    if (log === undefined || !this.#parts.physical.isDeviceWrite(gpa)) return;
     this.#parts.accessed();
     if (log.replay(AccessKind.MMIO_WRITE, gpa, bytes) !== undefined) return;
-    const data = new Uint8Array(bytes);
-    putNumber(data, 0, Math.min(bytes, 4), low);
-    if (bytes === 8) putNumber(data, 4, 4, high);
-    const entry = log.add(AccessKind.MMIO_WRITE, gpa, bytes, data);
+    this.#writing = log.add(AccessKind.MMIO_WRITE, gpa, bytes, new Uint8Array(bytes));
+    this.#written = 0;
+  }
+
+  writeMmio(gpa: number, bytes: 1 | 2 | 4 | 8, low: number, high: number): void {
+    const entry = this.#writing;
+    // Made before, when the instruction ran first; or announced by nobody: A and D flags of tables where no memory is.
+    if (entry === undefined) return;
+    const at = gpa - entry.address;
+    putNumber(entry.data, at, Math.min(bytes, 4), low);
+    if (bytes === 8) putNumber(entry.data, at + 4, 4, high);
+    this.#written += bytes;
+    if (this.#written < entry.data.length) return;
+    this.#writing = undefined;
     const { physical, eventFds } = this.#parts;
-    if (physical.hasDevice(gpa)) {
-      entry.done = bytes;
-      const { outside } = physical;
-      physical.outside = undefined;
-      try {
-        if (bytes === 8) physical.write64Parts(gpa, low, high);
-        else if (bytes === 4) physical.write32(gpa, low);
-        else if (bytes === 2) physical.write16(gpa, low);
-        else physical.write8(gpa, low);
-      } finally {
-        physical.outside = outside;
-      }
+    if (physical.hasDevice(entry.address)) {
+      this.#writeDevice(entry);
       return;
     }
-    const fd = eventFds.match('mmio', gpa, bytes, low, high);
+    const { address, data } = entry;
+    const { length } = data;
+    if (length > 8) return;
+    const fd = eventFds.match('mmio', address, length, number(data, 0, Math.min(length, 4)), length === 8 ? number(data, 4, 4) : 0);
     if (fd === undefined) return;
-    entry.done = bytes;
+    entry.done = length;
     fd.signal();
+  }
+
+  /** Writes to a device of the kernel, once. */
+  #writeDevice(entry: LoggedAccess): void {
+    const { physical } = this.#parts;
+    const { address, data } = entry;
+    const { outside } = physical;
+    entry.done = data.length;
+    physical.outside = undefined;
+    try {
+      for (let at = 0; at < data.length; ) {
+        const size = pieceOf(data.length - at);
+        if (size === 8) physical.write64Parts(address + at, number(data, at, 4), number(data, at + 4, 4));
+        else if (size === 4) physical.write32(address + at, number(data, at, 4));
+        else if (size === 2) physical.write16(address + at, number(data, at, 2));
+        else physical.write8(address + at, number(data, at, 1));
+        at += size;
+      }
+    } finally {
+      physical.outside = outside;
+    }
   }
 
   // PortDevice: all ports
@@ -163,6 +192,11 @@ export class DeviceBus implements ReadGate, OutsideAccess, PortDevice {
     entry.done = size;
     fd.signal();
   }
+}
+
+/** The largest access that is not more than so many bytes. */
+function pieceOf(bytes: number): 1 | 2 | 4 | 8 {
+  return bytes >= 8 ? 8 : bytes >= 4 ? 4 : bytes >= 2 ? 2 : 1;
 }
 
 /** Reads 1, 2 or 4 bytes, little-endian, unsigned. */

@@ -36,6 +36,11 @@ export class GuestPhysical extends PhysicalAddressSpace {
     return this.#isOutside(gpa);
   }
 
+  /** True where a write of the byte is none to RAM: to a device, to read-only memory, or to nothing. */
+  isDeviceWrite(gpa: number): boolean {
+    return this.#isOutsideForWrite(gpa);
+  }
+
   override read8(gpa: number): number {
     const { outside } = this;
     return outside === undefined || !this.#isOutside(gpa) ? super.read8(gpa) : outside.readMmio(gpa, 1);

@@ -11,6 +11,8 @@ export interface ReadGate {
   mayRead(gpa: number, bytes: number): boolean;
   /** The same for a port. */
   mayReadPort(port: number, bytes: number): boolean;
+  /** Told of a write that reaches no plain memory, before it is made (in one piece or several). */
+  willWrite?(gpa: number, bytes: number): void;
 }
 
 /**

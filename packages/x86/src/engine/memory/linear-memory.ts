@@ -233,9 +233,10 @@ export class LinearMemory {
       if (memory.marks.pageFlags[host >>> 12] !== 0) memory.marks.written(host, bytes);
       return;
     }
-    const { physical } = this.#host;
+    const { physical, gate } = this.#host;
     const { view, u8 } = memory;
     this.#event();
+    gate?.willWrite?.(gpa, bytes);
     if (bytes === 1) physical.write8(gpa, u8[from] as number);
     else if (bytes === 2) physical.write16(gpa, view.getUint16(from, true));
     else if (bytes === 4) physical.write32(gpa, view.getUint32(from, true));
