@@ -3,6 +3,19 @@ import { ENTRY_CHECKS } from './all-checks.ts';
 import { dependencies, type EntryCheck } from './row.ts';
 import type { EntryView } from './view.ts';
 
+/** Whether any check has a reason to look at memory: an MSR-load area, a virtual TPR, a VMCS link pointer, PDPTEs that CR3 points to. */
+function looksAtMemory(view: EntryView): boolean {
+  const { vmcs } = view;
+  return (
+    vmcs.low(VM_ENTRY_MSR_LOAD_COUNT) !== 0 ||
+    view.primary.useTprShadow ||
+    vmcs.low(VMCS_LINK_POINTER) !== 0xffff_ffff ||
+    vmcs.high(VMCS_LINK_POINTER) !== 0xffff_ffff ||
+    (view.usesPaePaging && !view.secondary.enableEpt)
+  );
+}
+const { VM_ENTRY_MSR_LOAD_COUNT, VMCS_LINK_POINTER } = FIELD;
+
 /** What depends on a field: the numbers of the checks, and for each the bits (of 31:0) that it cares for. */
 interface Dependants {
   readonly numbers: Uint16Array;
@@ -69,7 +82,8 @@ export class EntryChecker {
     const { inIa32eMode, inSmm, currentVmcs } = environment;
     const isOtherProcessorState = inIa32eMode !== this.#inIa32eMode || inSmm !== this.#inSmm || currentVmcs !== this.#currentVmcs;
     if (isOtherProcessorState) for (let i = 0; i < usingProcessor.length; i++) this.#ask(usingProcessor[i]!);
-    if (isOtherProcessorState || environment.read32 !== undefined) for (let i = 0; i < usingMemory.length; i++) this.#ask(usingMemory[i]!);
+    if (isOtherProcessorState || (environment.read32 !== undefined && looksAtMemory(view)))
+      for (let i = 0; i < usingMemory.length; i++) this.#ask(usingMemory[i]!);
     let first = ENTRY_CHECKS.length;
     for (let i = 0; i < this.#count; i++) {
       const number = this.#list[i]!;

@@ -49,7 +49,7 @@ export function enter(op: VmxOperation, launch: boolean, byFace: boolean): VmxOu
   const failure = failed?.failure(checker.view);
   if (failure?.kind === 'VMfailValid') return vmFail(op, failure.error);
 
-  controls.read(vmcs);
+  controls.read(region, cpu.memory);
   op.tags.apply(controls);
   op.enteredByFace = byFace;
   op.hostPaging.keep(cpu);

@@ -7,6 +7,7 @@ import { loadHostState } from './host-state.ts';
 import { loadHostMsrs, storeGuestMsrs } from './msr-areas.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
+import { update32, update64, wordOf } from './words.ts';
 
 const {
   VM_EXIT_REASON,
@@ -18,6 +19,12 @@ const {
   VM_EXIT_INSTRUCTION_LEN,
   VM_ENTRY_INTR_INFO_FIELD,
 } = FIELD;
+
+const W_REASON = wordOf('VM_EXIT_REASON');
+const W_QUALIFICATION = wordOf('EXIT_QUALIFICATION');
+const W_INTR_INFO = wordOf('VM_EXIT_INTR_INFO');
+const W_IDT_VECTORING = wordOf('IDT_VECTORING_INFO_FIELD');
+const W_ENTRY_INTR_INFO = wordOf('VM_ENTRY_INTR_INFO_FIELD');
 
 const VALID = 0x8000_0000 | 0;
 const ERROR_CODE_VALID = 0x800;
@@ -49,13 +56,15 @@ export function vmExit(op: VmxOperation, reason: number, qualificationLow: numbe
   op.exitCounts[reason]!++;
 
   // 28.2: the reasons.
-  vmcs.set(VM_EXIT_REASON, reason);
-  vmcs.set(EXIT_QUALIFICATION, qualificationLow, qualificationHigh);
-  vmcs.set(VM_EXIT_INTR_INFO, op.interruptionInfo);
+  const { i32 } = cpu.memory;
+  update32(region, i32, W_REASON, VM_EXIT_REASON, reason);
+  update64(region, i32, W_QUALIFICATION, EXIT_QUALIFICATION, qualificationLow, qualificationHigh);
+  update32(region, i32, W_INTR_INFO, VM_EXIT_INTR_INFO, op.interruptionInfo);
   if (op.interruptionInfo !== 0) vmcs.set(VM_EXIT_INTR_ERROR_CODE, op.interruptionError);
   op.interruptionInfo = 0;
   recordVectoring(op, reason);
-  vmcs.set(VM_ENTRY_INTR_INFO_FIELD, vmcs.low(VM_ENTRY_INTR_INFO_FIELD) & 0x7fff_ffff);
+  const injected = i32[region.word + W_ENTRY_INTR_INFO]!;
+  if (injected < 0) vmcs.set(VM_ENTRY_INTR_INFO_FIELD, injected & 0x7fff_ffff);
 
   // 28.3, 28.4: the guest.
   saveGuestState(op, region, resume, keepsPendingDebug(reason));
@@ -118,7 +127,7 @@ function recordVectoring(op: VmxOperation, reason: number): void {
   const { vmcs } = op.current as Region;
   const original = originalEvent(delivering, reason);
   if (original === undefined) {
-    vmcs.set(IDT_VECTORING_INFO_FIELD, 0);
+    update32(op.current as Region, op.cpu.memory.i32, W_IDT_VECTORING, IDT_VECTORING_INFO_FIELD, 0);
     return;
   }
   vmcs.set(IDT_VECTORING_INFO_FIELD, interruptionInfo(original.vector, original.type, original.hasErrorCode));

@@ -4,7 +4,9 @@ import {
   Gpr,
   InterruptShadow,
   readEflags,
+  SEGMENT_STRIDE,
   Segment,
+  SegmentField,
   State,
   segmentOffset,
   setSegment,
@@ -15,10 +17,10 @@ import { fieldOffset } from '../vmcs/layout.ts';
 import { EntryControl, ExitControl, PinBased, Primary, Secondary } from './controls.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
+import { update32, update64, wordOf } from './words.ts';
 
 /** Loading the guest's state (SDM Vol. 3C, 27.3.2 "Loading Guest State") and saving it (28.3 "Saving Guest State"). Hot: numbers and linear memory only. */
 
-const word = (name: VmcsFieldName): number => fieldOffset(FIELD[name]) >>> 2;
 const half = (name: VmcsFieldName): number => fieldOffset(FIELD[name]) >>> 1;
 
 interface Copies {
@@ -31,7 +33,7 @@ function copies(rows: readonly (readonly [field: VmcsFieldName, state: number])[
   return {
     encodings: Uint16Array.from(rows, ([field]) => FIELD[field]),
     state: Uint16Array.from(rows, ([, state]) => state >>> 2),
-    vmcs: Uint16Array.from(rows, ([field]) => word(field)),
+    vmcs: Uint16Array.from(rows, ([field]) => wordOf(field)),
   };
 }
 const WIDE = copies([
@@ -55,6 +57,12 @@ const PDPTES = copies([
   ['GUEST_PDPTR3', State.pdptes + 24],
 ]);
 
+/** A segment register in the state, in words: base, and from there the rest. */
+const SEGMENT_WORDS = SEGMENT_STRIDE >>> 2;
+const LIMIT = SegmentField.limit >>> 2;
+const SELECTOR = SegmentField.selector >>> 2;
+const ATTRIBUTES = SegmentField.attributes >>> 2;
+
 const SEGMENTS = (['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const).map((name, segment) => ({
   segment,
   selector: FIELD[`GUEST_${name}_SELECTOR`],
@@ -62,12 +70,10 @@ const SEGMENTS = (['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const).m
   attributes: FIELD[`GUEST_${name}_AR_BYTES`],
   base: FIELD[`GUEST_${name}_BASE`],
   selectorHalf: half(`GUEST_${name}_SELECTOR`),
-  limitWord: word(`GUEST_${name}_LIMIT`),
-  attributesWord: word(`GUEST_${name}_AR_BYTES`),
-  baseWord: word(`GUEST_${name}_BASE`),
-  stateSelector: segmentOffset(segment, 'selector') >>> 2,
-  stateLimit: segmentOffset(segment, 'limit') >>> 2,
-  stateAttributes: segmentOffset(segment, 'attributes') >>> 2,
+  limitWord: wordOf(`GUEST_${name}_LIMIT`),
+  attributesWord: wordOf(`GUEST_${name}_AR_BYTES`),
+  baseWord: wordOf(`GUEST_${name}_BASE`),
+  imageWord: segment * SEGMENT_WORDS,
   stateBase: segmentOffset(segment, 'base') >>> 2,
 }));
 type SegmentPlaces = (typeof SEGMENTS)[number];
@@ -86,6 +92,14 @@ const {
   VMX_PREEMPTION_TIMER_VALUE,
   VM_ENTRY_CONTROLS,
 } = FIELD;
+
+const W_GUEST_CR0 = wordOf('GUEST_CR0');
+const W_GUEST_CR4 = wordOf('GUEST_CR4');
+const W_GUEST_RFLAGS = wordOf('GUEST_RFLAGS');
+const W_VM_ENTRY_CONTROLS = wordOf('VM_ENTRY_CONTROLS');
+const W_GUEST_INTERRUPTIBILITY_INFO = wordOf('GUEST_INTERRUPTIBILITY_INFO');
+const W_GUEST_ACTIVITY_STATE = wordOf('GUEST_ACTIVITY_STATE');
+const W_GUEST_PENDING_DBG_EXCEPTIONS = wordOf('GUEST_PENDING_DBG_EXCEPTIONS');
 
 /** CR0 bits that entries and exits leave as they are: ET, CD, NW, and the reserved 15:6, 17 and 28:19 (27.3.2.1, 28.5.1). */
 export const CR0_KEPT = 0x7ffa_ffd0;
@@ -174,22 +188,25 @@ export function debugRegistersLoaded(cpu: Cpu, oldDr7: number, oldCr4: number): 
 }
 
 function loadSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
-  const s = cpu.state >>> 2;
   const v = region.word;
   const selector = u16[region.half + p.selectorHalf]!;
   const limit = i32[v + p.limitWord]!;
   const attributes = i32[v + p.attributesWord]!;
   const low = i32[v + p.baseWord]!;
   const high = i32[v + p.baseWord + 1]!;
+  // As the last exit saved it: then what is derived from it is known, too.
+  const { segments } = region;
+  const at = p.imageWord;
   if (
-    i32[s + p.stateSelector] === selector &&
-    i32[s + p.stateLimit] === limit &&
-    i32[s + p.stateAttributes] === attributes &&
-    i32[s + p.stateBase] === low &&
-    i32[s + p.stateBase + 1] === high
-  )
-    return;
-  setSegment(cpu.registers, p.segment, selector, attributes, limit, low, high);
+    segments[at + SELECTOR] === selector &&
+    segments[at + LIMIT] === limit &&
+    segments[at + ATTRIBUTES] === attributes &&
+    segments[at] === low &&
+    segments[at + 1] === high
+  ) {
+    const to = (cpu.state >>> 2) + p.stateBase;
+    for (let n = 0; n < SEGMENT_WORDS; n++) i32[to + n] = segments[at + n]!;
+  } else setSegment(cpu.registers, p.segment, selector, attributes, limit, low, high);
 }
 
 /** The PDPTEs of a guest with PAE paging and EPT come from the VMCS (27.3.2.4). */
@@ -231,12 +248,12 @@ export function saveGuestState(op: VmxOperation, region: Region, resume: ResumeF
     const value = i32[s + NARROW.state[i]!]!;
     if (i32[v + NARROW.vmcs[i]!] !== value) vmcs.set(NARROW.encodings[i]!, value);
   }
-  vmcs.set(GUEST_CR0, registers.get32(State.cr0));
-  vmcs.set(GUEST_CR4, registers.get32(State.cr4));
+  update64(region, i32, W_GUEST_CR0, GUEST_CR0, registers.get32(State.cr0), 0);
+  update64(region, i32, W_GUEST_CR4, GUEST_CR4, registers.get32(State.cr4), 0);
   for (const places of SEGMENTS) saveSegment(cpu, places, region, i32, u16);
   let flags = readEflags(registers);
   if (resume !== ResumeFlag.KEEP) flags = resume === ResumeFlag.SET ? flags | RF : flags & ~RF;
-  vmcs.set(GUEST_RFLAGS, flags);
+  update64(region, i32, W_GUEST_RFLAGS, GUEST_RFLAGS, flags, 0);
 
   if (controls.hasExit(ExitControl.saveDebugControls)) {
     vmcs.set(GUEST_DR7, registers.get32(State.dr7));
@@ -248,26 +265,26 @@ export function saveGuestState(op: VmxOperation, region: Region, resume: ResumeF
   if (op.storesEferLma) {
     const long = (registers.get32(State.efer) & 0x400) !== 0;
     const entry = long ? controls.entry | EntryControl.ia32eModeGuest : controls.entry & ~EntryControl.ia32eModeGuest;
-    vmcs.set(VM_ENTRY_CONTROLS, entry);
+    update32(region, i32, W_VM_ENTRY_CONTROLS, VM_ENTRY_CONTROLS, entry);
   }
   if (controls.hasSecondary(Secondary.enableEpt)) savePdptes(op, region);
   saveNonRegisterState(op, region, keepsPendingDebug);
 }
 
 function saveSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
-  const s = cpu.state >>> 2;
-  const v = region.word;
-  const { vmcs } = region;
-  const selector = i32[s + p.stateSelector]! & 0xffff;
+  const from = (cpu.state >>> 2) + p.stateBase;
+  const { vmcs, segments } = region;
+  for (let n = 0; n < SEGMENT_WORDS; n++) segments[p.imageWord + n] = i32[from + n]!;
+  if (p.segment === Segment.SS) {
+    // CPL is SS.DPL (25.4.1).
+    const at = p.imageWord + ATTRIBUTES;
+    segments[at] = (segments[at]! & ~0x60) | (i32[(cpu.state + State.cpl) >>> 2]! << 5);
+  }
+  const selector = segments[p.imageWord + SELECTOR]! & 0xffff;
   if (u16[region.half + p.selectorHalf] !== selector) vmcs.set(p.selector, selector);
-  const limit = i32[s + p.stateLimit]!;
-  if (i32[v + p.limitWord] !== limit) vmcs.set(p.limit, limit);
-  let attributes = i32[s + p.stateAttributes]!;
-  if (p.segment === Segment.SS) attributes = (attributes & ~0x60) | (i32[s + (State.cpl >>> 2)]! << 5);
-  if (i32[v + p.attributesWord] !== attributes) vmcs.set(p.attributes, attributes);
-  const low = i32[s + p.stateBase]!;
-  const high = i32[s + p.stateBase + 1]!;
-  if (i32[v + p.baseWord] !== low || i32[v + p.baseWord + 1] !== high) vmcs.set(p.base, low, high);
+  update32(region, i32, p.limitWord, p.limit, segments[p.imageWord + LIMIT]!);
+  update32(region, i32, p.attributesWord, p.attributes, segments[p.imageWord + ATTRIBUTES]!);
+  update64(region, i32, p.baseWord, p.base, segments[p.imageWord]!, segments[p.imageWord + 1]!);
 }
 
 /** 28.3.4: with EPT, the PDPTEs in use; undefined where there are none. */
@@ -282,18 +299,19 @@ function savePdptes(op: VmxOperation, region: Region): void {
 function saveNonRegisterState(op: VmxOperation, region: Region, keepsPendingDebug: boolean): void {
   const { cpu, controls } = op;
   const { vmcs } = region;
+  const { i32 } = cpu.memory;
   const shadow = cpu.interruptShadow;
   const blocking =
     (shadow === InterruptShadow.STI ? Interruptibility.STI : shadow === InterruptShadow.MOV_SS ? Interruptibility.MOV_SS : 0) |
     (cpu.nmiBlocked ? Interruptibility.NMI : 0);
-  vmcs.set(GUEST_INTERRUPTIBILITY_INFO, blocking);
-  vmcs.set(GUEST_ACTIVITY_STATE, cpu.activity);
+  update32(region, i32, W_GUEST_INTERRUPTIBILITY_INFO, GUEST_INTERRUPTIBILITY_INFO, blocking);
+  update32(region, i32, W_GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_STATE, cpu.activity);
   let pending = 0;
   if (keepsPendingDebug || shadow === InterruptShadow.MOV_SS) {
     pending = cpu.pendingDebug & (PendingDebug.BREAKPOINTS | PendingDebug.BS);
     if ((pending & PendingDebug.BREAKPOINTS) !== 0) pending |= PendingDebug.ENABLED;
   }
-  vmcs.set(GUEST_PENDING_DBG_EXCEPTIONS, pending);
+  update64(region, i32, W_GUEST_PENDING_DBG_EXCEPTIONS, GUEST_PENDING_DBG_EXCEPTIONS, pending, 0);
   if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer) && controls.hasExit(ExitControl.saveVmxPreemptionTimerValue))
     vmcs.set(VMX_PREEMPTION_TIMER_VALUE, op.timer.value);
 }

@@ -1,5 +1,5 @@
 import { PageFlag } from '@minusone/memory';
-import type { Cpu } from '@minusone/x86';
+import { type Cpu, SEGMENT_STRIDE } from '@minusone/x86';
 import type { VmxCapabilities } from '../capabilities/capabilities.ts';
 import { EntryChecker } from '../checks/entry-checker.ts';
 import type { EntryEnvironment } from '../checks/environment.ts';
@@ -18,6 +18,11 @@ export class Region {
   readonly checker: EntryChecker;
   /** The guest's paging at its last exit. */
   readonly paging: PagingCache = new PagingCache();
+  /** The guest's segment registers as the last exit found them in the CPU's state, derived parts included (words of the state). */
+  readonly segments: Int32Array = new Int32Array((8 * SEGMENT_STRIDE) >>> 2).fill(-1);
+  /** The same for the host: what the last exit loaded, and from which words of the VMCS. */
+  readonly hostSegments: Int32Array = new Int32Array((8 * SEGMENT_STRIDE) >>> 2);
+  readonly hostSegmentSources: Int32Array = new Int32Array(16).fill(-1);
   readonly #in64BitHost: EntryEnvironment;
   readonly #in32BitHost: EntryEnvironment;
 
