@@ -333,11 +333,18 @@ export class Cpu implements EngineHost {
       const executed = this.instructions;
       if (executed >= this.#stopAt) return 'budget';
       registers.set32(State.leave, registers.get32(State.leave) & ~Leave.EVENT);
+      this.#noteShadowOfSti(0);
       if (this.#budgetFor !== this.#stopAt || executed >= this.#budgetEnd) this.#setBudget();
       if (this.#takeEvent()) continue;
       if (this.activity !== Activity.ACTIVE) return IDLE_RESULTS[this.activity];
       if (this.#step() === Exit.RESTART) return 'restart';
     }
+  }
+
+  /** Compiled code does not say that an STI holds interrupts back: whoever looks at the next boundary, or at the next instruction (which may be taken from the budget), notes it. */
+  #noteShadowOfSti(taken: 0 | 1): void {
+    const { registers } = this;
+    if (registers.get32(State.stiBudget) === registers.get32(State.budget) + taken) this.interruptShadow = InterruptShadow.STI;
   }
 
   /** The budget ends where `run` is to stop, or the layer wants to be asked; compiled code is told what time it will be then. */
@@ -349,6 +356,7 @@ export class Cpu implements EngineHost {
     this.#budgetEnd = executed + budget;
     this.#budgetFor = this.#stopAt;
     registers.set32(State.budget, budget);
+    registers.set32(State.stiBudget, NO_STI);
     registers.set32(State.ticksPerInstruction, ticksPerInstruction);
     if (ticksPerInstruction === 0) return;
     this.#setField64(State.ticksAtEnd, timeStamp.ownTicks() + budget * ticksPerInstruction);
@@ -408,6 +416,7 @@ export class Cpu implements EngineHost {
       if (execute === undefined) throw new InternalError('Not a system row.', { mnemonic: insn.form.mnemonic, rip: this.registers.rip });
       this.#setNextRip(insn);
       this.nmiUnblocked = false;
+      this.#noteShadowOfSti(1);
       execute(this, insn);
       if (this.#isAbandoned) {
         this.#isAbandoned = false;
@@ -448,6 +457,7 @@ export class Cpu implements EngineHost {
   #wasmFault(): void {
     const { registers } = this;
     this.nmiUnblocked = false;
+    this.#noteShadowOfSti(0);
     guestFault.addressLow = registers.get32(State.faultAddress);
     guestFault.addressHigh = registers.get32(State.faultAddress + 4);
     this.#exception(registers.get32(State.faultVector), registers.get32(State.faultError), registers.get32(State.faultHasError) !== 0);
@@ -590,6 +600,7 @@ export class Cpu implements EngineHost {
   /** Power-up or RESET# (SDM Vol. 3A, Table 9-1). CPU 0 is the bootstrap processor; the others wait for a start-up IPI. */
   reset(): void {
     this.registers.set32(State.leave, 0);
+    this.registers.set32(State.stiBudget, NO_STI);
     this.#nmi = false;
     this.#init = false;
     this.#sipi = -1;
@@ -618,6 +629,9 @@ export class Cpu implements EngineHost {
     return (this.registers.get32(State.efer) & Efer.LME) !== 0;
   }
 }
+
+/** No budget is ever this. */
+const NO_STI = -0x8000_0000;
 
 const IDLE_RESULTS = {
   [Activity.ACTIVE]: 'budget',

@@ -128,6 +128,8 @@ export const State = {
   layered: field('layered', 4) as number,
   /** Not 0: the interrupt request line is asserted. */
   interruptPending: field('interruptPending', 4) as number,
+  /** The budget behind the last STI that compiled code executed: while it is still the same, interrupts are held back until the next instruction has completed. */
+  stiBudget: field('stiBudget', 4) as number,
   /**
    * This CPU's time in ticks of the TSC when the budget will be used up, the latest that any CPU has been told, and how many ticks an instruction takes. 0: only TypeScript can
    * tell the time. RDTSC adds the CPU's own offset (IA32_TIME_STAMP_COUNTER, IA32_TSC_ADJUST).

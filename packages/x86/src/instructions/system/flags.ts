@@ -111,8 +111,8 @@ function emitCli(e: Emit): void {
 }
 
 /**
- * STI holds interrupts back until the next instruction has completed (SDM Vol. 2B, STI). That shows only where one is waiting, or where the run loop looks in between: there
- * TypeScript notes it.
+ * STI holds interrupts back until the next instruction has completed (SDM Vol. 2B, STI). Where one is waiting, or the run loop will look in between,
+ * TypeScript notes it; elsewhere it shows only to whoever asks at the next instruction: a layer that exits there.
  */
 function emitSti(e: Emit): void {
   requireOwnIf(e);
@@ -121,7 +121,10 @@ function emitSti(e: Emit): void {
     or(and(e.stateField(State.layered), i32(Layered.FLAGS)), e.stateField(State.interruptPending)),
     leS(e.budgetAfter, i32(0)),
   );
-  e.if(eqz(and(flags, i32(Eflags.IF))), () => e.exitToSystem(looks));
+  e.if(eqz(and(flags, i32(Eflags.IF))), () => {
+    e.exitToSystem(looks);
+    e.setStateField(State.stiBudget, e.budgetAfter);
+  });
   e.setStateField(State.eflags, or(flags, i32(Eflags.IF)));
 }
 
