@@ -5,7 +5,7 @@ import { SvmExit, type SvmExitName, svmExitName } from '../exit/codes.ts';
 import type { InterceptName } from '../intercepts/intercepts.ts';
 import type { VmcbFieldName } from '../vmcb/fields.ts';
 import { svmInstructions } from './instructions.ts';
-import { Guest, TestHost } from './testing/test-host.ts';
+import { Guest, Place, TestHost } from './testing/test-host.ts';
 
 const long = asm64.with({ origin: Guest.CODE });
 const real = asm16.with({ origin: Guest.CODE });
@@ -307,7 +307,10 @@ test('a PAUSE long after the last one starts the count anew (APM Vol. 2, 15.14.4
     pause
     pause
     hlt`);
-  expect(host.enter()).toBe(SvmExit.PAUSE);
+  host.svm.vmrun(Place.VMCB);
+  // In turns, so that time goes on.
+  host.processors.run(1000);
+  expect(host.go(0)).toBe(SvmExit.PAUSE);
   expect(host.num('RIP')).toBe(Guest.CODE + 2 * 202 + 2);
 });
 

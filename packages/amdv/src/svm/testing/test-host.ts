@@ -40,6 +40,7 @@ export class TestHost {
   readonly physical: PhysicalAddressSpace = new PhysicalAddressSpace(this.memory);
   readonly ports: PortSpace = new PortSpace();
   readonly svm: Svm;
+  readonly processors: Processors;
   readonly cpu: Cpu;
   readonly vmcb: Vmcb;
 
@@ -49,7 +50,7 @@ export class TestHost {
     this.physical.addSlot({ id: 0, gpa: 0, bytes: RAM_BYTES, hostOffset: this.memory.ramOffset });
     const space = new CodeSpace(this.memory, decoderFor(model, [this.svm]), 2 ** 20, options.jit ?? false);
     this.physical.observer = space;
-    const processors = new Processors({
+    this.processors = new Processors({
       memory: this.memory,
       physical: this.physical,
       ports: this.ports,
@@ -58,7 +59,7 @@ export class TestHost {
       engine: (cpu) => new CpuEngine(space, cpu),
       extensions: () => [this.svm],
     });
-    this.cpu = processors.bootstrap;
+    this.cpu = this.processors.bootstrap;
     const page = this.physical.hostPage(Place.VMCB);
     this.vmcb = new Vmcb(this.memory.u8.subarray(page, page + 4096));
     this.#host();
