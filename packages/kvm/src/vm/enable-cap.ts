@@ -32,13 +32,12 @@ const ENABLE: Readonly<Record<string, Enable>> = {
     if (vm.irqchip === undefined) throw new WrongOrderError('This VM has no irqchip.', 'Call createIrqchip first.');
     vm.irqchip.enableX2apicApi({ use32BitIds: (value & 1) !== 0, disableBroadcastQuirk: (value & 2) !== 0 });
   },
-  // 7.13: bits KVM_X86_DISABLE_EXITS_MWAIT, _HLT, _PAUSE
+  // 7.13: bits KVM_X86_DISABLE_EXITS_MWAIT, _HLT, _PAUSE (which never exits here)
   X86_DISABLE_EXITS: (vm, [flags = 0n]) => {
     const value = bits('KVM_CAP_X86_DISABLE_EXITS', 7n, flags);
     if (vm.vcpuCount > 0) throw new WrongOrderError('A virtual CPU exists already.', 'Disable exits before the virtual CPUs are made.');
     if ((value & 1) !== 0) vm.capabilities.guestMonitors = true;
     if ((value & 2) !== 0) vm.capabilities.guestHalts = true;
-    if ((value & 4) !== 0) vm.capabilities.guestPauses = true;
   },
   // 7.15
   EXCEPTION_PAYLOAD: (vm, [on = 1n]) => {

@@ -10,7 +10,6 @@ export class EnabledCapabilities {
   exceptionPayload = false;
   /** KVM_CAP_X86_DISABLE_EXITS. */
   guestHalts = false;
-  guestPauses = false;
   guestMonitors = false;
   /** KVM_CAP_MAX_VCPU_ID: as low as the user promised. */
   maxVcpuId: number | undefined;

@@ -384,8 +384,9 @@ export class Vm {
       core.mpState = core.isBootstrap ? 'runnable' : 'uninitialized';
     }
     core.userApicBase = core.isBootstrap ? 0xfee00900n : 0xfee00800n;
-    const { guestHalts, guestPauses, guestMonitors } = this.#capabilities;
-    made.setIdleExits({ hlt: !guestHalts, pause: !guestPauses, mwait: !guestMonitors });
+    const { guestHalts, guestMonitors } = this.#capabilities;
+    // Virtual CPUs take turns by instructions executed: one that spins costs the others nothing, so PAUSE need not exit.
+    made.setIdleExits({ hlt: !guestHalts, pause: false, mwait: !guestMonitors });
     core.reset(false);
     // The guest's TSC begins at 0 when its virtual CPU is made, and the VM's clock with it.
     made.setTscOffset(core.tscOffset);

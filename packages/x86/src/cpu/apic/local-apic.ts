@@ -558,7 +558,10 @@ export class LocalApic implements InterruptAcknowledge, Snapshotable<LocalApicSt
     if (readOnly || ((offset === ApicRegister.EOI || offset === ApicRegister.ESR) && low !== 0)) return false;
     if (offset === ApicRegister.TPR && low >>> 0 > 0xff) return false;
     const writable = lvtWritable.get(offset);
-    if (writable !== undefined && (low & ~(writable | (1 << 12))) !== 0) return false;
+    // Delivery status and, of the LINT pins, remote IRR are read-only: not reserved, what is written there does not matter.
+    const readOnlyBits =
+      Lvt.DELIVERY_STATUS | (offset === ApicRegister.LVT_LINT0 || offset === ApicRegister.LVT_LINT1 ? Lvt.REMOTE_IRR : 0);
+    if (writable !== undefined && (low & ~(writable | readOnlyBits)) !== 0) return false;
     return this.writeRegister(offset, low);
   }
 

@@ -38,7 +38,15 @@ export const APIC_VERSION_SUPPRESSES_EOI: number = 1 << 24;
 export const DeliveryMode = { FIXED: 0, LOWEST_PRIORITY: 1, SMI: 2, NMI: 4, INIT: 5, START_UP: 6, EXT_INT: 7 } as const;
 
 /** Bits of an LVT entry (SDM Vol. 3A, Figure 10-8). */
-export const Lvt = { VECTOR: 0xff, MODE_SHIFT: 8, REMOTE_IRR: 0x4000, LEVEL: 0x8000, MASKED: 0x10000, TIMER_MODE_SHIFT: 17 } as const;
+export const Lvt = {
+  VECTOR: 0xff,
+  MODE_SHIFT: 8,
+  DELIVERY_STATUS: 0x1000,
+  REMOTE_IRR: 0x4000,
+  LEVEL: 0x8000,
+  MASKED: 0x10000,
+  TIMER_MODE_SHIFT: 17,
+} as const;
 export const TimerMode = { ONE_SHOT: 0, PERIODIC: 1, TSC_DEADLINE: 2 } as const;
 
 /** Bits of the error status register (SDM Vol. 3A, 10.5.3). */
