@@ -19,17 +19,28 @@ onEither((vendor) => {
         in    eax, 0x15
         hlt`,
     );
-    expect(exitsOf(vcpu)).toEqual(['out 10 1x1 88', 'out 11 2x1 8877', 'out 12 4x1 88776655', 'in 13 1x1', 'in 14 2x1', 'in 15 4x1', 'hlt']);
+    expect(exitsOf(vcpu)).toEqual([
+      'out 10 1x1 88',
+      'out 11 2x1 8877',
+      'out 12 4x1 88776655',
+      'in 13 1x1',
+      'in 14 2x1',
+      'in 15 4x1',
+      'hlt',
+    ]);
     const { rax, rbx, rcx } = vcpu.getRegs();
     expect([rbx, rcx, rax]).toEqual([0x1122334455667711n, 0x1122334455663322n, 0x77665544n]);
   });
 
   test('RIP stays at the instruction until the next run; a user who moves it has it completed nowhere (KVM: complete_fast_pio_in)', () => {
-    const { vcpu } = realMode(vendor, asm16`
+    const { vcpu } = realMode(
+      vendor,
+      asm16`
         in    al, 0x10
         hlt
         nop
-        hlt`);
+        hlt`,
+    );
     const exit = vcpu.run();
     expect([exit.reason, vcpu.getRegs().rip]).toEqual(['io', 0x1000n]);
     vcpu.setRegs({ rip: 0x1003n, rax: 0x55n });
@@ -38,7 +49,9 @@ onEither((vendor) => {
   });
 
   test('string I/O: each item of OUTS is an exit, INS reads ahead what its count and page allow', () => {
-    const { vcpu, vm } = realMode(vendor, asm16`
+    const { vcpu, vm } = realMode(
+      vendor,
+      asm16`
         mov   si, 0x2000
         mov   dx, 0x20
         mov   cx, 2
@@ -46,7 +59,8 @@ onEither((vendor) => {
         mov   di, 0x2ffc
         mov   cx, 6
         rep   insb
-        hlt`);
+        hlt`,
+    );
     vm.memory.write(0x2000, Uint8Array.of(1, 2, 3, 4));
     expect(exitsOf(vcpu)).toEqual(['out 20 2x1 0102', 'out 20 2x1 0304', 'in 20 1x4', 'in 20 1x2', 'hlt']);
     expect([...vm.memory.read(0x2ffc, 6)]).toEqual([0x11, 0x22, 0x33, 0x44, 0x55, 0x66]);
@@ -54,26 +68,32 @@ onEither((vendor) => {
   });
 
   test('a read-modify-write is a read and a write, once each', () => {
-    const { vcpu } = longMode(vendor, asm64`
+    const { vcpu } = longMode(
+      vendor,
+      asm64`
         mov   ebx, 0x20000000
         mov   ecx, 0xff00
         or    dword [rbx + 4], ecx
         lock xadd dword [rbx + 8], ecx
         mov   edx, ecx
-        hlt`);
+        hlt`,
+    );
     expect(exitsOf(vcpu)).toEqual(['read 20000004 4', 'write 20000004 11ff3344', 'read 20000008 4', 'write 20000008 55657888', 'hlt']);
     expect(vcpu.getRegs().rdx).toBe(0x88776655n);
   });
 
   test('an access that crosses a page is two, the lower part first; one beside RAM touches the device with its own bytes only', () => {
-    const { vcpu } = longMode(vendor, asm64`
+    const { vcpu } = longMode(
+      vendor,
+      asm64`
         mov   ebx, 0x20000ffd
         mov   rax, [rbx]
         mov   [rbx], rax
         mov   ebx, 0x3ffffe
         mov   dword [rbx], 0xaabbccdd
         mov   ecx, [rbx]
-        hlt`);
+        hlt`,
+    );
     expect(exitsOf(vcpu)).toEqual([
       'read 20000ffd 3',
       'read 20001000 5',
@@ -88,7 +108,9 @@ onEither((vendor) => {
   });
 
   test('16 bytes of SSE are two accesses of 8; REP MOVS from device to device reads and writes each item once', () => {
-    const { vcpu } = longMode(vendor, asm64`
+    const { vcpu } = longMode(
+      vendor,
+      asm64`
         mov   ebx, 0x20000000
         movups xmm1, [rbx]
         movups [rbx + 0x20], xmm1
@@ -96,7 +118,8 @@ onEither((vendor) => {
         mov   edi, 0x20000200
         mov   ecx, 2
         rep   movsd
-        hlt`);
+        hlt`,
+    );
     expect(exitsOf(vcpu)).toEqual([
       'read 20000000 8',
       'read 20000008 8',
@@ -111,19 +134,24 @@ onEither((vendor) => {
   });
 
   test('PUSH and CALL through a device work too, and an instruction with a fault after its device read asks the device once', () => {
-    const { vcpu, vm } = longMode(vendor, asm64`
+    const { vcpu, vm } = longMode(
+      vendor,
+      asm64`
         mov   ebx, 0x20000000
         push  qword [rbx]
         pop   rax
         mov   esp, 0x20000808
         push  rax
-        hlt`);
+        hlt`,
+    );
     expect(exitsOf(vcpu)).toEqual(['read 20000000 8', 'write 20000800 1122334455667788', 'hlt']);
     expect(vm.memory.byteLength).toBe(4 * 2 ** 20);
   });
 
   test('an ioeventfd takes writes of its port or address that match, and they exit no more (api.rst, KVM_IOEVENTFD)', () => {
-    const { vcpu, vm } = longMode(vendor, asm64`
+    const { vcpu, vm } = longMode(
+      vendor,
+      asm64`
         mov   al, 5
         out   0x10, al
         mov   al, 6
@@ -131,7 +159,8 @@ onEither((vendor) => {
         mov   ebx, 0x20000000
         mov   word [rbx], 7
         mov   word [rbx + 2], 8
-        hlt`);
+        hlt`,
+    );
     const port = new EventFd();
     const address = new EventFd();
     vm.ioeventfd({ fd: port, addr: 0x10, len: 1, datamatch: 5n, pio: true });
@@ -141,12 +170,15 @@ onEither((vendor) => {
   });
 
   test('a write to a read-only slot is an mmio exit and changes nothing; reads come from the slot (api.rst, KVM_MEM_READONLY)', () => {
-    const { vcpu, vm, kvm } = longMode(vendor, asm64`
+    const { vcpu, vm, kvm } = longMode(
+      vendor,
+      asm64`
         mov   ebx, 0x10000000
         mov   eax, [rbx]
         add   dword [rbx], 1
         mov   ecx, [rbx]
-        hlt`);
+        hlt`,
+    );
     const memory = kvm.allocateMemory(0x1000);
     memory.write(0, Uint8Array.of(0xff, 0, 0, 0));
     vm.setUserMemoryRegion({ slot: 1, flags: { readOnly: true }, guestPhysAddr: 0x10000000, memorySize: 0x1000, memory });

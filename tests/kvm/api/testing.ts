@@ -22,7 +22,11 @@ export interface Guest {
 }
 
 /** A VM with 64 KiB of RAM and code at 1000H in real-address mode. */
-export function realMode(vendor: () => KvmVendor, code: Uint8Array, options: VmOptions & { readonly prepare?: (vm: Vm) => void } = {}): Guest {
+export function realMode(
+  vendor: () => KvmVendor,
+  code: Uint8Array,
+  options: VmOptions & { readonly prepare?: (vm: Vm) => void } = {},
+): Guest {
   const kvm = new Kvm(vendor(), { memory: '8M', jit: false });
   const { prepare, ...rest } = options;
   const vm = kvm.createVm({ memory: '64K', ...rest });
@@ -34,7 +38,11 @@ export function realMode(vendor: () => KvmVendor, code: Uint8Array, options: VmO
 }
 
 /** A VM with 4 MiB of RAM and code at 10000H in 64-bit mode; the first GiB is mapped to itself by tables at 1000H to 3FFFH. */
-export function longMode(vendor: () => KvmVendor, code: Uint8Array, options: VmOptions & { readonly prepare?: (vm: Vm) => void } = {}): Guest {
+export function longMode(
+  vendor: () => KvmVendor,
+  code: Uint8Array,
+  options: VmOptions & { readonly prepare?: (vm: Vm) => void } = {},
+): Guest {
   const kvm = new Kvm(vendor(), { memory: '16M', jit: false });
   const { prepare, ...rest } = options;
   const vm = kvm.createVm({ memory: '4M', ...rest });
@@ -51,7 +59,9 @@ export function line(exit: VcpuExit): string {
     case 'io':
       return `${exit.direction} ${exit.port.toString(16)} ${exit.size}x${exit.count}${exit.direction === 'out' ? ` ${hex(exit.data)}` : ''}`;
     case 'mmio':
-      return exit.isWrite ? `write ${exit.physAddr.toString(16)} ${hex(exit.data)}` : `read ${exit.physAddr.toString(16)} ${exit.data.length}`;
+      return exit.isWrite
+        ? `write ${exit.physAddr.toString(16)} ${hex(exit.data)}`
+        : `read ${exit.physAddr.toString(16)} ${exit.data.length}`;
     default:
       return exit.reason;
   }
@@ -62,7 +72,12 @@ export function hex(bytes: Uint8Array): string {
 }
 
 /** Exits up to the first of a kind that ends it; reads are answered by `answer`, or by 11H, 22H ... in order. */
-export function exitsOf(vcpu: Vcpu, answer?: (exit: VcpuExit) => void, ends: readonly VcpuExit['reason'][] = ['hlt'], most = 100): string[] {
+export function exitsOf(
+  vcpu: Vcpu,
+  answer?: (exit: VcpuExit) => void,
+  ends: readonly VcpuExit['reason'][] = ['hlt'],
+  most = 100,
+): string[] {
   const lines: string[] = [];
   let next = 0;
   for (const exit of vcpu.exits()) {

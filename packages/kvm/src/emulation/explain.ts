@@ -40,6 +40,7 @@ export function explainGuest(emulator: Emulator, physical: GuestPhysical, vendor
     `instruction at ${hex(registers.rip)} (linear ${hex(at)}, ${mode} mode, CPL ${cpu.cpl}): ${shown}`,
     gprs.slice(0, 8).join('  '),
     gprs.slice(8).join('  '),
+    `GDTR ${hex(registers.get64(State.gdtrBase))} limit ${hex(registers.get32(State.gdtrLimit))}  IDTR ${hex(registers.get64(State.idtrBase))} limit ${hex(registers.get32(State.idtrLimit))}`,
     `RFLAGS ${hex(readEflags(registers) >>> 0)}  CR0 ${hex(registers.get32(State.cr0) >>> 0)}  CR2 ${hex(registers.get64(State.cr2))}  CR3 ${hex(registers.get64(State.cr3))}  CR4 ${hex(registers.get32(State.cr4) >>> 0)}  EFER ${hex(registers.get64(State.efer))}`,
     `walk of ${hex(linear ?? at)}:`,
     ...formatTranslation(walkOf(emulator, physical, linear ?? at, linear === undefined ? Access.EXECUTE : Access.READ)).map(

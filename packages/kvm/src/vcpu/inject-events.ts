@@ -81,10 +81,10 @@ export function applyPayload(core: VcpuCore): void {
   }
 }
 
+/** KVM_EXIT_SHUTDOWN; the address of the last page fault is walked, if there was one. */
 export function shutdown(core: VcpuCore): VcpuExit {
   const { emulator, physical } = core.vm;
-  return {
-    reason: 'shutdown',
-    explanation: explainGuest(emulator, physical, core.vendor, 'Triple fault: the guest could not deliver a double fault.'),
-  };
+  const cr2 = core.cpu.registers.get64(State.cr2);
+  const about = 'Triple fault: the guest could not deliver a double fault.';
+  return { reason: 'shutdown', explanation: explainGuest(emulator, physical, core.vendor, about, cr2 === 0n ? undefined : cr2) };
 }
