@@ -1,0 +1,16 @@
+import type { KvmVendor } from '@minusone/kvm';
+import { amd } from '@minusone/kvm-amd';
+import { describe, expect, test } from 'vitest';
+import { guestPrograms, registersAtEnd } from './guests.ts';
+import { runGuest } from './run-guest.ts';
+
+const vendors: readonly (readonly [string, () => KvmVendor])[] = [['AMD-V', amd]];
+
+describe.each(vendors)('guest programs on %s: exits and their data as the KVM API says', (_name, vendor) => {
+  test.each(guestPrograms.map((guest) => [guest.name, guest] as const))('%s', (_what, guest) => {
+    const lines = runGuest(vendor(), guest);
+    const end = lines.pop() as string;
+    expect(lines).toEqual(guest.exits);
+    expect(registersAtEnd(end)).toMatchObject(guest.ends);
+  });
+});

@@ -1,0 +1,91 @@
+import { Kvm, type KvmVendor, type Vcpu, type VcpuExit } from '@minusone/kvm';
+import type { GuestProgram } from './guests.ts';
+
+const INSTRUCTIONS = 20_000_000;
+const REGISTERS = ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', 'rip', 'rflags'] as const;
+
+/** One exit as `native/kvm-run.c` prints it. */
+export function describeExit(exit: VcpuExit): string {
+  const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+  switch (exit.reason) {
+    case 'io': {
+      const { direction, port, size, count, data } = exit;
+      return `io ${direction} port ${port.toString(16)} size ${size} count ${count}${direction === 'out' ? ` data ${hex(data)}` : ''}`;
+    }
+    case 'mmio': {
+      const at = exit.physAddr.toString(16);
+      return exit.isWrite ? `mmio write at ${at} data ${hex(exit.data)}` : `mmio read at ${at} bytes ${exit.data.length}`;
+    }
+    case 'debug':
+      return `debug exception ${exit.exception} pc ${exit.pc.toString(16)} dr6 ${exit.dr6.toString(16)}`;
+    case 'internalError':
+      return `internalError ${exit.suberror}: ${exit.explanation}`;
+    case 'failEntry':
+      return `failEntry: ${exit.explanation}`;
+    default:
+      return exit.reason;
+  }
+}
+
+/** Puts a guest into a new VM, as `native/kvm-run.c` does. */
+export function createGuest(vendor: KvmVendor, guest: GuestProgram): Vcpu {
+  const vm = new Kvm(vendor, { memory: '8M' }).createVm({ memory: guest.memoryBytes });
+  const vcpu = vm.createVcpu(0);
+  for (const { address, bytes } of guest.load) vm.memory.write(address, bytes);
+  const sregs = vcpu.getSregs();
+  for (const name of ['cs', 'ds', 'es', 'fs', 'gs', 'ss'] as const) Object.assign(sregs[name], { base: 0n, selector: 0 });
+  if (guest.mode === 'protected') {
+    sregs.cr0 |= 1n;
+    const flat = { base: 0n, limit: 0xffff_ffff, present: 1, s: 1, db: 1, g: 1, dpl: 0, l: 0, unusable: 0 };
+    for (const name of ['ds', 'es', 'fs', 'gs', 'ss'] as const) Object.assign(sregs[name], { ...flat, selector: 0x10, type: 3 });
+    Object.assign(sregs.cs, { ...flat, selector: 8, type: 0xb });
+  }
+  if (guest.cpuid.length > 0) {
+    vcpu.setCpuid2(
+      guest.cpuid.map(([leaf = 0, index = 0, flags = 0, eax = 0, ebx = 0, ecx = 0, edx = 0]) => ({
+        function: leaf,
+        index,
+        flags,
+        eax,
+        ebx,
+        ecx,
+        edx,
+      })),
+    );
+  }
+  vcpu.setSregs(sregs);
+  const zero = Object.fromEntries(REGISTERS.map((name) => [name, 0n]));
+  vcpu.setRegs({
+    ...zero,
+    rflags: 2n,
+    ...Object.fromEntries(Object.entries(guest.registers).map(([name, value]) => [name, BigInt(value >>> 0)])),
+  });
+  if (guest.singleStep) vcpu.setGuestDebug({ enable: true, singleStep: true });
+  return vcpu;
+}
+
+/** The exits of a guest under one of our vendor modules, a line each, then its registers: what `runNatively` gives of the host's KVM. */
+export function runGuest(vendor: KvmVendor, guest: GuestProgram): string[] {
+  const vcpu = createGuest(vendor, guest);
+  const waiting = [...guest.interrupts];
+  const lines: string[] = [];
+  let answer = 0x11;
+  const fill = (data: Uint8Array): void => {
+    for (let i = 0; i < data.length; i++) data[i] = answer++;
+  };
+  for (let exits = 0, over = false; exits < guest.limit && !over; exits++) {
+    if (waiting.length > 0 && exits > 0 && vcpu.readyForInterruptInjection) vcpu.interrupt(waiting.shift() as number);
+    vcpu.requestInterruptWindow = waiting.length > 0;
+    const exit = vcpu.run({ instructions: INSTRUCTIONS });
+    lines.push(describeExit(exit));
+    if (exit.reason === 'io' && exit.direction === 'in') fill(exit.data);
+    else if (exit.reason === 'mmio' && !exit.isWrite) fill(exit.data);
+    else if (exit.reason === 'hlt') over = waiting.length === 0;
+    else over = exit.reason !== 'io' && exit.reason !== 'mmio' && exit.reason !== 'irqWindowOpen' && exit.reason !== 'debug';
+  }
+  const regs = vcpu.getRegs();
+  const sregs = vcpu.getSregs();
+  const values = REGISTERS.map((name) => `${name} ${regs[name].toString(16)}`);
+  lines.push(`end ${values.join(' ')} cs ${sregs.cs.selector.toString(16)} cr0 ${sregs.cr0.toString(16)}`);
+  return lines;
+}
