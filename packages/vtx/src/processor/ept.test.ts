@@ -78,6 +78,18 @@ describe.each([
   });
 });
 
+test('page-modification logging: a D flag that is set is logged, a full log exits before the access (29.3.6)', () => {
+  const log = 0x9_0000;
+  const m = new VmxMachine().ready('64-bit', { PML_ADDRESS: BigInt(log), GUEST_PML_INDEX: 0n, EPT_POINTER: BigInt(At.EPT | 0x5e) });
+  m.code([...STORE, ...STORE, 0x88, 0x04, 0x25, 0, 0xb0, 0, 0, 0xf4]).turnOn('SECONDARY_VM_EXEC_CONTROL', Secondary.enablePml);
+  // The guest's paging-structure entries are written already: only the data pages are left to log.
+  for (const page of [0x2_0000, 0x2_1000, 0x2_2000]) m.eptEntry(page, (At.GUEST + page) | 0x337);
+  expect([m.enter(), m.field('GUEST_RIP'), m.field('GUEST_PHYSICAL_ADDRESS')]).toEqual([ExitReason.PML_FULL, Guest.CODE + 14, 0xb000]);
+  expect([m.physical.read64(log), m.field('GUEST_PML_INDEX')]).toEqual([BigInt(Guest.DATA), 0xffff]);
+  m.vmcs.assign({ GUEST_PML_INDEX: 511n });
+  expect([m.enter(), m.physical.read64(log + 511 * 8)]).toEqual([ExitReason.HLT, 0xb000n]);
+});
+
 describe('PDPTEs (27.3.2.4, 28.3.4, 29.3.1)', () => {
   const pae = (m: VmxMachine): VmxMachine => {
     m.physical.write64(At.GUEST + 0x2_4000, 0x2_2001n);

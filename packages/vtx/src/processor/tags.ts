@@ -1,7 +1,7 @@
 import { EptControls, EptStage } from '@minusone/mmu';
 import type { Cpu } from '@minusone/x86';
 import type { VmxCapabilities } from '../capabilities/capabilities.ts';
-import type { Controls } from './controls.ts';
+import { type Controls, Secondary } from './controls.ts';
 
 /** A guest's translations: whose they are (SDM Vol. 3C, 29.4.1 "Information That May Be Cached"). */
 interface TaggedSpace {
@@ -25,23 +25,30 @@ export class Tags {
   #lastVpid = -1;
   #lastLow = 0;
   #lastHigh = 0;
+  #lastLogs = false;
   #lastTag = 0;
   #lastStage: EptStage | null = null;
 
-  constructor(cpu: Cpu, capabilities: VmxCapabilities) {
+  readonly #log: (gpa: number) => boolean;
+
+  /** @param log page-modification logging: notes a guest-physical page; false where the log is full */
+  constructor(cpu: Cpu, capabilities: VmxCapabilities, log: (gpa: number) => boolean) {
     this.#cpu = cpu;
     this.#capabilities = capabilities;
+    this.#log = log;
   }
 
   /** Sets the tag and the second stage that the controls ask for. */
   apply(controls: Controls): void {
     const { vpid, eptpLow, eptpHigh } = controls;
-    if (vpid !== this.#lastVpid || eptpLow !== this.#lastLow || eptpHigh !== this.#lastHigh) {
+    const logs = controls.hasSecondary(Secondary.enablePml);
+    if (vpid !== this.#lastVpid || eptpLow !== this.#lastLow || eptpHigh !== this.#lastHigh || logs !== this.#lastLogs) {
       this.#lastVpid = vpid;
       this.#lastLow = eptpLow;
       this.#lastHigh = eptpHigh;
+      this.#lastLogs = logs;
       const root = rootOf(eptpLow, eptpHigh);
-      this.#lastStage = root < 0 ? null : this.#stage(eptpLow, root);
+      this.#lastStage = root < 0 ? null : this.#stage(eptpLow, root, logs);
       this.#lastTag = this.#tag(vpid, root);
     }
     controls.tag = this.#lastTag;
@@ -63,9 +70,9 @@ export class Tags {
     return space.tag;
   }
 
-  #stage(eptpLow: number, root: number): EptStage {
+  #stage(eptpLow: number, root: number, logs: boolean): EptStage {
     const flags = eptpLow & 0xfff;
-    const key = `${flags} ${root}`;
+    const key = `${flags} ${root} ${logs}`;
     let stage = this.#stages.get(key);
     if (stage === undefined) {
       if (this.#stages.size >= 4096) this.#stages.clear();
@@ -79,7 +86,7 @@ export class Tags {
         gbPages: capabilities.offersEptVpid('pages1G'),
         maxPhyAddr: capabilities.processor.physicalAddressWidth,
       });
-      stage = new EptStage(controls, this.#cpu.physical);
+      stage = new EptStage(controls, this.#cpu.physical, logs ? { pageModificationLog: this.#log } : {});
       this.#stages.set(key, stage);
     }
     return stage;

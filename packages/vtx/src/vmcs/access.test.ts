@@ -29,7 +29,7 @@ describe('VMREAD and VMWRITE (SDM Vol. 3C, chapter 31; error numbers 31.4)', () 
     ] as const) {
       expect([name, exists(max, name), exists(minimal, name)]).toEqual([name, true, false]);
     }
-    for (const name of ['PML_ADDRESS', 'TSC_MULTIPLIER', 'POSTED_INTR_NV', 'EPTP_LIST_ADDRESS', 'GUEST_SSP'] as const) {
+    for (const name of ['EOI_EXIT_BITMAP0', 'TSC_MULTIPLIER', 'POSTED_INTR_NV', 'EPTP_LIST_ADDRESS', 'GUEST_SSP'] as const) {
       expect([name, exists(max, name), exists(vmxCapabilities('vmx:manual'), name)]).toEqual([name, false, true]);
     }
     for (const name of ['GUEST_RIP', 'IO_BITMAP_A', 'EXIT_QUALIFICATION', 'CR3_TARGET_VALUE3', 'GUEST_SMBASE'] as const)

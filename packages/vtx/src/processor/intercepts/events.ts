@@ -68,15 +68,15 @@ export function interceptTaskSwitch(op: VmxOperation, event: TaskSwitchEvent): t
   return vmExit(op, ExitReason.TASK_SWITCH, event.selector | (TASK_SOURCES[event.source] << 30), 0, duringDelivery(op, ResumeFlag.KEEP));
 }
 
-/** EPT violations and misconfigurations (29.3.3 "EPT-Induced VM Exits"; 28.2.1, Table 28-7). */
+/** EPT violations, misconfigurations, and a full page-modification log (29.3.3 "EPT-Induced VM Exits"; 28.2.1, Table 28-7). */
 export function interceptStageFault(op: VmxOperation, event: StageEvent): true {
   const { vmcs } = op.current as Region;
   const { stage } = event.result;
-  const gpaHigh = Math.floor(stage.gpa / 0x1_0000_0000);
-  vmcs.set(GUEST_PHYSICAL_ADDRESS, stage.gpa | 0, gpaHigh);
+  vmcs.set(GUEST_PHYSICAL_ADDRESS, stage.gpa % 0x1_0000_0000, Math.floor(stage.gpa / 0x1_0000_0000));
   const resume = duringDelivery(op, ResumeFlag.SET);
   if (stage.fault === StageFault.EPT_MISCONFIGURATION) return vmExit(op, ExitReason.EPT_MISCONFIG, 0, 0, resume);
   const unblocked = op.cpu.nmiUnblocked && !op.cpu.delivering.active ? NMI_UNBLOCKED : 0;
+  if (stage.fault === StageFault.PML_FULL) return vmExit(op, ExitReason.PML_FULL, unblocked, 0, resume);
   if ((stage.qualification & 0x80) !== 0) setLinearAddress(op, event.addressLow, event.addressHigh);
   return vmExit(op, ExitReason.EPT_VIOLATION, stage.qualification | unblocked, 0, resume);
 }
