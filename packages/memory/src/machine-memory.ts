@@ -7,6 +7,8 @@ export const PAGE_BYTES = 4096;
 /** The most that one machine's linear memory may hold, in bytes: 3.5 GiB. */
 export const MEMORY_LIMIT_BYTES: number = 3.5 * 2 ** 30;
 const WASM_PAGE_BYTES = 65536;
+/** What RAM is aligned to, so that tables of a second stage can map it by large pages. */
+const LARGE_PAGE_BYTES = 2 ** 21;
 
 export interface MachineMemoryOptions {
   /** RAM in bytes, a multiple of 4096, at least 4096. */
@@ -45,7 +47,7 @@ export class MachineMemory {
   readonly u64: BigUint64Array;
   /** For unaligned accesses; pass `true` for little-endian. */
   readonly view: DataView;
-  /** Where RAM starts, in bytes; a multiple of 65536. */
+  /** Where RAM starts, in bytes; a multiple of 2 MiB. */
   readonly ramOffset: number;
   readonly ramBytes: number;
   /** Bytes of the whole linear memory. */
@@ -74,11 +76,11 @@ export class MachineMemory {
 
     // The maps cover themselves too: 9 bytes for each page of everything else, and a little more.
     const pagesWithoutMaps = Math.ceil((ramBytes + reservedBytes) / PAGE_BYTES) + 2;
-    const mappedPages = Math.ceil(pagesWithoutMaps * (1 + 9 / (PAGE_BYTES - 9))) + 2 * (WASM_PAGE_BYTES / PAGE_BYTES);
+    const mappedPages = Math.ceil(pagesWithoutMaps * (1 + 9 / (PAGE_BYTES - 9))) + (LARGE_PAGE_BYTES + WASM_PAGE_BYTES) / PAGE_BYTES;
     this.pageFlagsOffset = PAGE_BYTES;
     this.codeMapOffset = roundUp(this.pageFlagsOffset + mappedPages, 64);
     this.#allocated = roundUp(this.codeMapOffset + mappedPages * 8, 64);
-    this.ramOffset = roundUp(this.#allocated + reservedBytes, WASM_PAGE_BYTES);
+    this.ramOffset = roundUp(this.#allocated + reservedBytes, LARGE_PAGE_BYTES);
     this.ramBytes = ramBytes;
     this.byteLength = roundUp(this.ramOffset + ramBytes, WASM_PAGE_BYTES);
     if (this.byteLength > MEMORY_LIMIT_BYTES) throw new MemoryLimitError(this.byteLength, MEMORY_LIMIT_BYTES, ramBytes);
