@@ -1,6 +1,7 @@
 import { cpuidPage } from './cpuid-page.ts';
 import { instructionsPage } from './instructions-page.ts';
 import { msrsPage } from './msrs-page.ts';
+import { vmxPage } from './vmx-page.ts';
 
 /** The coverage pages as the tables give them: path in the checkout, and text. */
 export function coveragePages(): ReadonlyMap<string, string> {
@@ -8,5 +9,6 @@ export function coveragePages(): ReadonlyMap<string, string> {
     ['docs/coverage/instructions.md', instructionsPage()],
     ['docs/coverage/msrs.md', msrsPage()],
     ['docs/coverage/cpuid.md', cpuidPage()],
+    ['docs/coverage/vmx.md', vmxPage()],
   ]);
 }

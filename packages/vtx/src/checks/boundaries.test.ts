@@ -120,8 +120,8 @@ test('PAT: 0, 1, 4, 5, 6 and 7 in any byte, nothing else (27.3.1.1)', () => {
   }
 });
 
-test('the processor decides: PML, posted interrupts and 5-level EPT are refused where its MSRs do not have them', () => {
-  expect(failedWith({ SECONDARY_VM_EXEC_CONTROL: 0x2_0022n })).toContain('control.secondary.settings');
+test('the processor decides: EPT-violation #VE, posted interrupts and 5-level EPT are refused where its MSRs do not have them', () => {
+  expect(failedWith({ SECONDARY_VM_EXEC_CONTROL: 0x4_0022n })).toContain('control.secondary.settings');
   expect(failedWith({ PIN_BASED_VM_EXEC_CONTROL: 0x9fn })).toContain('control.pin-based.settings');
   expect(failedWith({ EPT_POINTER: 0x1_0026n })).toEqual(['control.eptp.page-walk-length']);
 });

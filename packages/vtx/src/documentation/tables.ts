@@ -3,6 +3,7 @@ import { ENTRY_CHECKS } from '../checks/all-checks.ts';
 import { breakCheck } from '../checks/break-check.ts';
 import { EntryView } from '../checks/view.ts';
 import { CONTROL_WORDS, type ControlWord } from '../controls/tables.ts';
+import { VM_EXIT_REASONS } from '../exit/reasons.ts';
 import { type FailureText, failureText } from '../explain/explain-entry.ts';
 import { decodeEncoding, type VmcsEncoding } from '../vmcs/encoding.ts';
 import { FIELD, VMCS_FIELD_NAMES, type VmcsFieldName, vmcsField } from '../vmcs/fields.ts';
@@ -68,4 +69,63 @@ export function documentChecks(): readonly CheckDocumentation[] {
       example: check.says(view),
     };
   });
+}
+
+const NO_SMM = 'there is no system-management mode';
+const NO_APIC = 'APIC accesses are not virtualized';
+const NO_INSTRUCTION = 'no model has the instruction';
+const NOT_OFFERED = 'the control is not offered';
+
+/** Why a basic exit reason never comes from the CPU of this package. All others are made. */
+const NEVER_MADE: Readonly<Record<number, string>> = {
+  5: NO_SMM,
+  6: NO_SMM,
+  11: NO_INSTRUCTION,
+  17: NO_SMM,
+  41: 'there are no machine checks',
+  44: NO_APIC,
+  45: NO_APIC,
+  56: NO_APIC,
+  57: NO_INSTRUCTION,
+  59: NOT_OFFERED,
+  60: NO_INSTRUCTION,
+  61: NO_INSTRUCTION,
+  63: NO_INSTRUCTION,
+  64: NO_INSTRUCTION,
+  65: NO_INSTRUCTION,
+  66: NOT_OFFERED,
+  67: NO_INSTRUCTION,
+  68: NO_INSTRUCTION,
+  69: NO_INSTRUCTION,
+  70: NO_INSTRUCTION,
+  72: NO_INSTRUCTION,
+  73: NO_INSTRUCTION,
+  74: NOT_OFFERED,
+  75: NOT_OFFERED,
+};
+
+/** A basic exit reason, and whether the CPU ever makes it. */
+export interface ExitDocumentation {
+  readonly reason: number;
+  readonly name: string;
+  readonly title: string;
+  /** What the exit qualification holds; empty: 0. */
+  readonly qualification: string;
+  readonly hasInstructionLength: boolean;
+  readonly isMade: boolean;
+  /** Why not. */
+  readonly why: string;
+}
+
+/** Every basic exit reason, by number. */
+export function documentExits(): readonly ExitDocumentation[] {
+  return Object.entries(VM_EXIT_REASONS).map(([number, row]) => ({
+    reason: Number(number),
+    name: row.name,
+    title: row.title,
+    qualification: 'qualification' in row ? row.qualification : '',
+    hasInstructionLength: 'hasInstructionLength' in row,
+    isMade: NEVER_MADE[Number(number)] === undefined,
+    why: NEVER_MADE[Number(number)] ?? '',
+  }));
 }
