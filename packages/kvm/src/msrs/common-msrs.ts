@@ -10,7 +10,7 @@ const APIC_BASE = 0x1b;
 /** MISC_FEATURES_ENABLES and the bit of PLATFORM_INFO that offers it: CPUID of CPL 3 is #GP(0). */
 export const PLATFORM_INFO = 0xce;
 export const MISC_FEATURES_ENABLES = 0x140;
-export const CPUID_FAULTING = 1n << 31n;
+export const CPUID_FAULTING: bigint = 1n << 31n;
 
 /** EFER bits that the guest may set, by what it is shown. */
 function eferBits({ host: { cpuid } }: GuestMsrState): number {
