@@ -43,7 +43,8 @@ export async function bootInLockstep(options: BootOptions, instructions: number)
   const runCompiled = compiled.processors.run.bind(compiled.processors);
   compiled.processors.run = () => runCompiled(SLICE);
   const [cpu, follower] = [a.cpus[0] as Cpu, b.cpus[0] as Cpu];
-  const lockstep = new Lockstep(new LockstepSide(cpu.memory, cpu.state), new LockstepSide(follower.memory, follower.state));
+  const sideOf = (one: Cpu): LockstepSide => new LockstepSide(one.memory, one.state, () => one.interruptShadow);
+  const lockstep = new Lockstep(sideOf(cpu), sideOf(follower));
   const space: CodeSpace = (cpu.engine as CpuEngine).space;
   const interrupts = countInterrupts(cpu);
   let failure: unknown;

@@ -11,6 +11,14 @@ export function generator(seed: number): () => number {
   };
 }
 
+/** A seed for one form and size of code: what other forms the table has does not change it. */
+export function seedOf(form: InstructionForm, bits: 16 | 32 | 64, seed: number): number {
+  // FNV-1a
+  let hash = 0x811c9dc5 ^ seed;
+  for (const letter of `${bits} ${form.mnemonic} ${form.encoding}`) hash = Math.imul(hash ^ letter.charCodeAt(0), 0x01000193);
+  return hash;
+}
+
 /** Bytes that begin like the form and go on at random. */
 export function randomBytes(form: InstructionForm, next: () => number, bits: 16 | 32 | 64): number[] {
   const bytes: number[] = [];

@@ -5,7 +5,7 @@ import type { PagingControls, SecondStage } from '@minusone/mmu';
 import type { Insn } from '../decode/insn.ts';
 import type { Engine, EngineHost, LinearAccess, ReadGate } from '../engine/engine.ts';
 import { Exit } from '../engine/exit.ts';
-import { Leave, STATE_BYTES, State } from '../state/layout.ts';
+import { Leave, NO_STI, STATE_BYTES, State } from '../state/layout.ts';
 import { ModeBit } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
 import { Activity, InterruptShadow } from './activity.ts';
@@ -629,9 +629,6 @@ export class Cpu implements EngineHost {
     return (this.registers.get32(State.efer) & Efer.LME) !== 0;
   }
 }
-
-/** No budget is ever this. */
-const NO_STI = -0x8000_0000;
 
 const IDLE_RESULTS = {
   [Activity.ACTIVE]: 'budget',

@@ -5,7 +5,7 @@ import { deriveModeWord } from '../cpu/mode-word.ts';
 import { setSegment } from '../cpu/segments/segment-register.ts';
 import { Decoder } from '../decode/decoder.ts';
 import { instructionTable } from '../instructions/index.ts';
-import { Segment, STATE_BYTES, State } from '../state/layout.ts';
+import { NO_STI, Segment, STATE_BYTES, State } from '../state/layout.ts';
 import { Registers } from '../state/registers.ts';
 import { CpuEngine } from './cpu-engine.ts';
 import type { ReadGate } from './engine.ts';
@@ -73,6 +73,7 @@ export class TestCpu {
     this.paging = options.paging ?? new PagingControls({ kind: 'none' });
     const { registers } = this;
     registers.set32(State.eflags, 2);
+    registers.set32(State.stiBudget, NO_STI);
     registers.set32(State.mxcsr, 0x1f80);
     registers.set32(State.fcw, 0x37f);
     // PE, MP, ET, NE; OSFXSR, OSXMMEXCPT, OSXSAVE; x87, SSE and AVX state.

@@ -180,6 +180,9 @@ export const Leave = {
   CODE: 2,
 } as const;
 
+/** What `stiBudget` holds where there was no STI: no budget is ever this. */
+export const NO_STI = -0x8000_0000;
+
 /** Every field, in order: for snapshots, tests and the documentation. */
 export const stateFields: readonly StateField[] = fields;
 

@@ -1,7 +1,7 @@
 import { PagingControls } from '@minusone/mmu';
 import { describe, expect, test } from 'vitest';
 import { FlagKind, writeArithmeticFlags } from '../../state/arithmetic-flags.ts';
-import { Gpr, State } from '../../state/layout.ts';
+import { Gpr, NO_STI, State } from '../../state/layout.ts';
 import { Exit } from '../exit.ts';
 import { TestCpu, type TestCpuOptions } from '../test-machine.ts';
 import { Lockstep, LockstepSide } from './lockstep.ts';
@@ -157,6 +157,15 @@ describe('the comparison itself', () => {
     jit.set32(State.ccOp, FlagKind.LOGIC);
     expect(compare).toThrow('flags 0x44, not 0x0');
     writeArithmeticFlags(interpreter, 0x44);
+    compare();
+  });
+  test('compares the shadow of an STI by what it means: the budget behind it is still the same', () => {
+    const { registers } = pair.jit;
+    registers.set32(State.stiBudget, registers.get32(State.budget) + 1);
+    compare();
+    registers.set32(State.stiBudget, registers.get32(State.budget));
+    expect(compare).toThrow('interrupt shadow 1, not 0');
+    registers.set32(State.stiBudget, NO_STI);
     compare();
   });
   test('notices one bit of memory that either machine wrote; accessed and dirty flags may come early, and must then be there in both', () => {

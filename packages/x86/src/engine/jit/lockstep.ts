@@ -1,15 +1,16 @@
 import { MinusOneError } from '@minusone/core';
 import { DirtyLog, type MachineMemory } from '@minusone/memory';
+import { InterruptShadow } from '../../cpu/activity.ts';
 import { readArithmeticFlags } from '../../state/arithmetic-flags.ts';
 import { State, stateFields } from '../../state/layout.ts';
 import { Registers } from '../../state/registers.ts';
 
 /**
  * Fields that are not the guest's: how the engine works, and the lazy form of the arithmetic flags, which are compared by value. The interrupt line is a device's: at the very
- * instant of a timer's deadline one machine may have looked at the clock, and the other not yet.
+ * instant of a timer's deadline one machine may have looked at the clock, and the other not yet. The shadow of an STI is noted in terms of a budget, and compared by what it means.
  */
 const OF_THE_ENGINE = new Set(
-  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd ticksSeen interruptPending scratch'.split(
+  'zero ccOp ccA ccB ccR budget ripBase tlb jumpCache exitRecord faultVector faultError faultHasError faultAddress leave repeatLimit regionInstructions ahead held ticksAtEnd ticksSeen interruptPending stiBudget scratch'.split(
     ' ',
   ),
 );
@@ -34,13 +35,21 @@ export class LockstepSide {
   readonly state: number;
   readonly registers: Registers;
   readonly log: WriteLog;
+  readonly #notedShadow: () => number;
 
-  constructor(memory: MachineMemory, state: number) {
+  /** @param notedShadow the interrupt shadow as far as TypeScript knows of it, where the CPU has one (`Cpu.interruptShadow`) */
+  constructor(memory: MachineMemory, state: number, notedShadow: () => number = () => InterruptShadow.NONE) {
+    this.#notedShadow = notedShadow;
     this.memory = memory;
     this.state = state;
     this.registers = new Registers(memory, state);
     this.log = new WriteLog(memory.ramOffset, memory.ramBytes / PAGE_BYTES);
     memory.marks.addLog(this.log);
+  }
+  /** What holds interrupts back at this boundary. */
+  get interruptShadow(): number {
+    const { registers } = this;
+    return registers.get32(State.stiBudget) === registers.get32(State.budget) ? InterruptShadow.STI : this.#notedShadow();
   }
   /** Pages written since the last call, which are protected again. */
   takeWrittenPages(): number[] {
@@ -102,6 +111,8 @@ export class Lockstep {
     }
     const [flags, expected] = [readArithmeticFlags(jit.registers), readArithmeticFlags(interpreter.registers)];
     if (flags !== expected) differences.push(`flags ${hex(flags)}, not ${hex(expected)}`);
+    if (jit.interruptShadow !== interpreter.interruptShadow)
+      differences.push(`interrupt shadow ${jit.interruptShadow}, not ${interpreter.interruptShadow}`);
   }
   #compareMemory(differences: string[]): void {
     const { jit, interpreter } = this;
