@@ -1,5 +1,5 @@
 import { type CpuModel, cpuidBits, cpuModels, modelLeaf } from '../../packages/x86/src/index.ts';
-import { code, GENERATED, hex, table } from './markdown.ts';
+import { code, generatedFrom, hex, table } from './markdown.ts';
 
 /** Leaves shown, with the sub-leaves of those that have any. */
 const LEAVES: readonly (readonly [leaf: number, subleaves: readonly number[]])[] = [
@@ -42,7 +42,7 @@ export function cpuidPage(): string {
   ]);
   const none = [...cpuidBits.keys()].filter((name) => !models.some((model) => model.has(name)));
   const parts = [
-    GENERATED,
+    generatedFrom('packages/x86/src'),
     '# CPUID',
     'What each model announces (`packages/x86/src/cpu/cpuid`). A model is a list of feature names; bits, control-register bits, MSRs and instructions follow from it. `model.with(...)` and `model.without(...)` make others. A bit without a name here is always 0, but for those that depend on the state: leaf 1 ECX.OSXSAVE follows CR4, EDX.APIC follows IA32_APIC_BASE, leaf 0DH follows XCR0; HTT and the topology leaves follow the number of processors.',
     '## NOT ANNOUNCED',

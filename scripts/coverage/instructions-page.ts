@@ -1,5 +1,5 @@
 import { cpuidBits, cpuModels, type InstructionRow, instructionTable } from '../../packages/x86/src/index.ts';
-import { code, GENERATED, table } from './markdown.ts';
+import { code, generatedFrom, table } from './markdown.ts';
 import { mnemonicsBySdmFeature } from './sdm-instructions.ts';
 
 /** What the table says of a row that is not in its encodings. */
@@ -80,7 +80,7 @@ export function instructionsPage(): string {
   const { rows, forms } = instructionTable;
   const system = rows.filter(({ execute }) => execute !== undefined).length;
   const parts = [
-    GENERATED,
+    generatedFrom('packages/x86/src'),
     '# Instructions',
     `The table has **${rows.length} rows** with ${forms.length} encodings (conditions counted one by one). ${rows.length - system} rows are *emitted*: written once against \`Emit\`, run by the interpreter and the region JIT alike. ${system} are *system TypeScript*: machine control, no arithmetic (a closed list: \`tests/table\`). Encodings are in the notation of \`packages/x86/src/table/row.ts\`. A row exists for a CPU only if its model offers all the features named; otherwise it raises #UD.`,
     '## MISSING',

@@ -1,5 +1,7 @@
 /** What every page begins with. */
-export const GENERATED = '<!-- Written by `npm run coverage` from the tables in packages/x86/src. Do not edit. -->';
+export function generatedFrom(folder: string): string {
+  return `<!-- Written by \`npm run coverage\` from the tables in ${folder}. Do not edit. -->`;
+}
 
 /** A table in Markdown. Cells are text; bars in them are escaped. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -1,5 +1,5 @@
 import { type CpuModel, cpuModels, type MsrRow, msrTable } from '../../packages/x86/src/index.ts';
-import { GENERATED, hex, table } from './markdown.ts';
+import { generatedFrom, hex, table } from './markdown.ts';
 import { sdmMsrs } from './sdm-msrs.ts';
 
 function isThere(row: MsrRow, model: CpuModel): boolean {
@@ -26,7 +26,7 @@ export function msrsPage(): string {
   const has = (index: number): boolean => msrTable.some((row) => index >= row.index && index < row.index + (row.count ?? 1));
   const absent = sdmMsrs.filter(({ first }) => !has(first));
   const parts = [
-    GENERATED,
+    generatedFrom('packages/x86/src'),
     '# Model-specific registers',
     `${msrTable.reduce((sum, { count = 1 }) => sum + count, 0)} registers in ${msrTable.length} rows (\`packages/x86/src/cpu/msr/msr-table.ts\`). Every other index raises #GP(0), as does a write to what can only be read, and a value that the section named refuses. An extension brings its own rows.`,
     table(['index', 'name', 'section', 'access', 'after reset', 'needs', ...models.map(({ name }) => name)], rows),

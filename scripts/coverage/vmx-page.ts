@@ -7,9 +7,7 @@ import {
   VM_INSTRUCTION_ERRORS,
   vmxCapabilities,
 } from '../../packages/vtx/src/index.ts';
-import { code, hex, table } from './markdown.ts';
-
-const GENERATED = '<!-- Written by `npm run coverage` from the tables in packages/vtx/src. Do not edit. -->';
+import { code, generatedFrom, hex, table } from './markdown.ts';
 
 /** docs/coverage/vmx.md: VT-x as 'vmx:max' has it. */
 export function vmxPage(): string {
@@ -20,7 +18,7 @@ export function vmxPage(): string {
   const checks = documentChecks();
   const yes = (is: boolean): string => (is ? 'yes' : '');
   const parts = [
-    GENERATED,
+    generatedFrom('packages/vtx/src'),
     '# Intel VT-x',
     `What \`@minusone/vtx\` knows, and what its CPU does: the preset \`vmx:max\`. ${fields.filter(({ exists }) => exists).length} of ${fields.length} VMCS fields exist, ${controls.filter(({ settings }) => settings !== '0').length} of ${controls.length} controls may be 1, ${exits.filter(({ isMade }) => isMade).length} of ${exits.length} exit reasons are made, and all ${checks.length} checks of VM entry. A control that is not offered is refused at entry, with its check. Sections are those of SDM Vol. 3C in the editions in which "VM Entries" is chapter 27.`,
     '## Controls',

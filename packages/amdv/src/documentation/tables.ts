@@ -1,3 +1,4 @@
+import { SVM_FEATURE_NAMES, SVM_FEATURES, type SvmFeature } from '../capabilities/features.ts';
 import { VMRUN_CHECKS } from '../checks/all-checks.ts';
 import { breakCheck } from '../checks/break-check.ts';
 import { VmrunView } from '../checks/view.ts';
@@ -95,19 +96,58 @@ export function documentIntercepts(): readonly InterceptDocumentation[] {
   });
 }
 
-/** An exit code. */
+const NO_REGISTER = 'there is no such register';
+const NO_EXCEPTION = 'no such exception is raised';
+const NO_AVIC = 'AVIC is not announced';
+
+/** Why an exit code never comes, where that is not because of what is intercepted: names, and why. */
+const NEVER_MADE: readonly (readonly [names: RegExp, why: string])[] = [
+  [/^CR\d+_WRITE_TRAP$/, 'write traps are for guests with encrypted state'],
+  [/^CR(?!(0|2|3|4|8)_)\d+_(READ|WRITE)$/, NO_REGISTER],
+  [/^DR(8|9|1\d)_(READ|WRITE)$/, NO_REGISTER],
+  [/^EXCP2$/, 'NMIs have an intercept of their own'],
+  [/^EXCP18$/, 'there are no machine checks'],
+  [/^EXCP(9|15|2\d|3\d)$/, NO_EXCEPTION],
+  [/^AVIC_/, NO_AVIC],
+  [/^(VMGEXIT|BUSY)$/, 'no guest has encrypted state'],
+  [/^IDLE_REQUIRED$/, 'it belongs to SEV-SNP'],
+];
+
+/** An exit code, and whether the CPU ever makes it. */
 export interface ExitDocumentation {
   readonly name: SvmExitName;
   readonly code: number;
   readonly info1: string;
   readonly info2: string;
+  readonly isMade: boolean;
+  /** Why not. */
+  readonly why: string;
 }
 
 /** Every exit code, in their order. */
 export function documentExits(): readonly ExitDocumentation[] {
+  const intercepts = documentIntercepts();
   return (Object.keys(SVM_EXIT_CODES) as SvmExitName[]).map((name) => {
     const { code, info1 = '', info2 = '' } = SVM_EXIT_CODES[name];
-    return { name, code, info1, info2 };
+    const isIntercepted = intercepts.find((intercept) => INTERCEPTS[intercept.name].exit === code)?.isMet ?? true;
+    const why = NEVER_MADE.find(([names]) => names.test(name))?.[1] ?? (isIntercepted ? '' : 'the CPU does not have it');
+    return { name, code, info1, info2, isMade: why === '', why };
+  });
+}
+
+/** A feature of CPUID Fn8000_000A_EDX. */
+export interface SvmFeatureDocumentation {
+  readonly name: SvmFeature;
+  readonly bit: number;
+  readonly title: string;
+  readonly isOffered: boolean;
+}
+
+/** Every feature, by bit. */
+export function documentSvmFeatures(): readonly SvmFeatureDocumentation[] {
+  return SVM_FEATURE_NAMES.map((name) => {
+    const { bit, title, works } = SVM_FEATURES[name];
+    return { name, bit, title, isOffered: works };
   });
 }
 
