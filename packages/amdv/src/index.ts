@@ -12,6 +12,7 @@ export * from './events/event-information.ts';
 export * from './exit/codes.ts';
 export * from './explain/explain-json.ts';
 export * from './explain/explain-vmcb.ts';
+export { namesVmcbField } from './explain/field-names.ts';
 export * from './explain/format.ts';
 export * from './intercepts/intercepts.ts';
 export * from './states/sound-states.ts';

@@ -24,24 +24,26 @@ const FAILURE_STATUS = 1;
  * const status = await main(['disasm', '--bits', '16', 'boot.bin'], io);
  */
 export async function main(args: readonly string[], io: CliIo): Promise<number> {
+  const [name, ...rest] = args;
+  const command = COMMANDS.find((candidate) => candidate.name === name);
   try {
-    return await dispatch(args, io);
+    return command === undefined ? await withoutCommand(name, io) : await runCommandLine(command, rest, io);
   } catch (error) {
     reportError(error, io);
-    return FAILURE_STATUS;
+    return command?.failureStatus ?? FAILURE_STATUS;
   }
 }
 
-async function dispatch([name, ...args]: readonly string[], io: CliIo): Promise<number> {
-  if (name === '--help' || name === '-h' || name === 'help') return say(generalHelp(COMMANDS), io);
-  if (name === '--version' || name === '-V') return say(`minusone ${await version()}\n`, io);
-  const command = COMMANDS.find((candidate) => candidate.name === name);
-  if (command === undefined) {
-    const message = name === undefined ? 'There is no command.' : `There is no command '${name}'.`;
-    throw new UsageError(message, `Use ${COMMANDS.map((known) => known.name).join(', ')}; see \`minusone --help\`.`, { command: name });
-  }
+async function runCommandLine(command: Command, args: readonly string[], io: CliIo): Promise<number> {
   const options = parseOptions(command.name, command.options, args, command.operands.length);
   return options.isSet('help') ? say(commandHelp(command), io) : command.run(options, io);
+}
+
+async function withoutCommand(name: string | undefined, io: CliIo): Promise<number> {
+  if (name === '--help' || name === '-h' || name === 'help') return say(generalHelp(COMMANDS), io);
+  if (name === '--version' || name === '-V') return say(`minusone ${await version()}\n`, io);
+  const message = name === undefined ? 'There is no command.' : `There is no command '${name}'.`;
+  throw new UsageError(message, `Use ${COMMANDS.map((known) => known.name).join(', ')}; see \`minusone --help\`.`, { command: name });
 }
 
 function say(text: string, io: CliIo): number {

@@ -70,6 +70,11 @@ export function vmcbPlace(name: string): VmcbField | undefined {
   return isVmcbFieldName(rest) ? VMCB_FIELD[rest] : undefined;
 }
 
+/** Whether a name means a field or a part of one: the APM's names, and those that other programs use. */
+export function namesVmcbField(name: string): boolean {
+  return vmcbPlace(name) !== undefined;
+}
+
 /** The names that resemble a wrong one: those that share most of its parts. */
 export function resemblingFields(name: string): readonly VmcbFieldName[] {
   const parts = name.toUpperCase().split(/[^A-Z0-9]+/);

@@ -11,6 +11,8 @@ export interface Command {
   readonly options: readonly OptionRow[];
   /** More to know, for the command's own help. */
   readonly details?: string;
+  /** The exit status after a mistake; 1 by default. */
+  readonly failureStatus?: number;
   /** @returns the exit status */
   run(options: ParsedOptions, io: CliIo): Promise<number>;
 }
