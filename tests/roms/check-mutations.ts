@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { mutations } from './mutations.ts';
 
+/** Far more than a ROM takes, which gives up by itself: for a busy host. */
+const LIMIT_MS = 600_000;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const names = process.argv.slice(2);
 const copy = mkdtempSync(join(tmpdir(), 'mutations-'));
@@ -24,7 +26,7 @@ try {
       path,
       original.replace(find, () => replace),
     );
-    const { status } = spawnSync(
+    const { status, signal, stderr } = spawnSync(
       process.execPath,
       [
         '--import',
@@ -33,9 +35,10 @@ try {
         join(copy, 'tests/roms/check-one.ts'),
         name,
       ],
-      { timeout: 60_000 },
+      { timeout: LIMIT_MS, encoding: 'utf8' },
     );
-    process.stdout.write(`${name}: ${status === 3 ? 'noticed' : status === 0 ? 'NOT NOTICED' : 'DOES NOT RUN'}\n`);
+    const verdict = status === 3 ? 'noticed' : status === 0 ? 'NOT NOTICED' : signal !== null ? 'TIMED OUT' : `DOES NOT RUN: ${stderr}`;
+    process.stdout.write(`${name}: ${verdict}\n`);
     writeFileSync(path, original);
   }
 } finally {

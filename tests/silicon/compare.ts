@@ -1,6 +1,6 @@
 /**
  * Compares rows of the table with this machine's processor, for whoever looks for a difference:
- * `npx tsx --conditions=@minusone/source tests/silicon/compare.ts [--form REGEXP] [--mode 64] [--instances 512] [--seed 1] [--jit] [--all] [--verbose]`.
+ * `npx tsx --conditions=@minusone/source tests/silicon/compare.ts [--form REGEXP] [--mode 64] [--instances 512] [--seed 1] [--each 32] [--jit | --both] [--part 3/8]`.
  */
 import { parseArgs } from 'node:util';
 import { instructionTable } from '@minusone/x86';
@@ -20,6 +20,7 @@ const { values } = parseArgs({
     jit: { type: 'boolean', default: false },
     both: { type: 'boolean', default: false },
     reports: { type: 'string', default: '1' },
+    part: { type: 'string', default: '1/1' },
     quiet: { type: 'boolean', default: false },
   },
 });
@@ -28,7 +29,8 @@ const decoder = decoderOf(model.features);
 const pattern = new RegExp(values.form ?? '.');
 const modes = values.mode === undefined ? undefined : values.mode.split(',').map((mode) => Number(mode) as CodeBits);
 const forms = instructionTable.forms.filter((form) => isCompared(form) && pattern.test(`${form.mnemonic} ${form.encoding}`));
-const cells = forms.flatMap((form) => cellsOf(form, decoder, modes));
+const [part = 1, parts = 1] = values.part.split('/').map(Number);
+const cells = forms.flatMap((form) => cellsOf(form, decoder, modes)).filter((_, n) => n % parts === part - 1);
 let jit: ComparedMachine | undefined;
 const machines = (): Record<string, ComparedMachine> => {
   const made: Record<string, ComparedMachine> = {};

@@ -129,6 +129,7 @@ const DEPARTURES: readonly { readonly encoding: RegExp; readonly why: string }[]
   { encoding: /^9B$/, why: 'it takes a REX before FWAIT for an instruction' },
   { encoding: /^0F 0[23] |^8E /, why: 'it prints the 16-bit register of LAR, LSL and MOV to a segment wider' },
   { encoding: /^F3 0F AE \/[0-3] |\bGd,|^F[23] 0F D6 /, why: 'it lets prefixes that have no effect change the register it prints' },
+  { encoding: /^63 \/r Gv,Ed/, why: 'with an operand-size prefix Intel documents a source of 16 bits (which it prints), AMD one of 32' },
   { encoding: /0F C2 .*Ib$/, why: 'it prints pseudo-operations: CMPEQPS and its kin' },
   { encoding: /^D[8D] (?:D0|D8|E0|E8)\+i ST0,STi/, why: 'it leaves out ST(0)' },
 ];

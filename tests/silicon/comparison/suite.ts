@@ -10,7 +10,7 @@ import { type CellReport, decoderOf, runCells } from './run-cells.ts';
 const isLong = process.env.MINUSONE_LONG === '1';
 /** Instances of each form, operand size, register or memory form and mode. */
 const INSTANCES = isLong ? 10_000 : 512;
-const PER_ENCODING = isLong ? 50 : 64;
+const PER_ENCODING = isLong ? 100 : 64;
 
 /** One row's regions are one block of one instruction: what is compared is the instruction, not the region. */
 export const ONE_INSTRUCTION = { threshold: 1, limits: { blocks: 1, instructions: 1 } };

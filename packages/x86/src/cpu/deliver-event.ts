@@ -15,7 +15,7 @@ export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, d
   try {
     for (;;) {
       try {
-        announce(cpu, event, debugBits);
+        if (!announce(cpu, event, debugBits)) return;
         deliver(cpu, event, setsResume);
         cpu.activity = Activity.ACTIVE;
         cpu.interruptShadow = InterruptShadow.NONE;
@@ -58,21 +58,24 @@ function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
   }
 }
 
-/** Lets the layer intercept; then writes CR2 and DR6, which only a delivered exception does. */
-function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): void {
-  if (event.isInjected) return;
+/** Lets the layer intercept: false where it does. Then writes CR2 and DR6, which only a delivered exception does. */
+function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): boolean {
+  if (event.isInjected) return true;
   const { vector, type, errorCode, hasErrorCode } = event;
   const isHardware = type === EventType.HARDWARE_EXCEPTION;
   const isException = isHardware || type === EventType.SOFTWARE_EXCEPTION || type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
   const { addressLow, addressHigh } = guestFault;
-  if (cpu.layer !== undefined && isException) {
-    cpu.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode, addressLow, addressHigh, debugBits });
+  const { layer } = cpu;
+  // Asked directly: to throw is dear, and a hypervisor may see very many of these.
+  if (layer !== undefined && isException) {
+    if (layer.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode, addressLow, addressHigh, debugBits })) return false;
   }
-  if (!isHardware) return;
+  if (!isHardware) return true;
   if (vector === Vector.PF) {
     cpu.registers.set32(State.cr2, addressLow);
     cpu.registers.set32(State.cr2 + 4, addressHigh);
   } else if (vector === Vector.DB) {
     cpu.debug.record(debugBits);
   }
+  return true;
 }
