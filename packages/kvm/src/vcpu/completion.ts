@@ -1,7 +1,8 @@
 import { Gpr } from '@minusone/x86';
 import { number } from '../emulation/device-bus.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
-import { Completion, type VcpuCore } from './core.ts';
+import { Completion } from './completion-kinds.ts';
+import type { VcpuCore } from './core.ts';
 import { goOnEmulating } from './emulate.ts';
 import { setHalves, setResult } from './gprs.ts';
 

@@ -7,16 +7,13 @@ import type { GuestMsrs } from '../msrs/guest-msrs.ts';
 import type { SegmentState, VendorVcpu } from '../vendor/vendor.ts';
 import type { VmContext } from '../vm/vm-context.ts';
 import { complete } from './completion.ts';
+import { Completion } from './completion-kinds.ts';
 import { handleExit } from './exit-handlers.ts';
 import { GuestDebug } from './guest-debug.ts';
 import { injectEvents } from './inject-events.ts';
 import type { MpState } from './mp-state.ts';
 import { PendingEvents } from './pending-events.ts';
 import { acceptInit, acceptStartUp, resetVcpu } from './reset.ts';
-
-/** What the next run has to do first, of an exit that the user has seen. */
-export const Completion = { NONE: 0, PORT_OUT: 1, PORT_IN: 2, EMULATION: 3, HYPERCALL: 4, RDMSR: 5, WRMSR: 6 } as const;
-export type Completion = (typeof Completion)[keyof typeof Completion];
 
 const INTR: VcpuExit = Object.freeze({ reason: 'intr' });
 const IRQ_WINDOW_OPEN: VcpuExit = Object.freeze({ reason: 'irqWindowOpen' });

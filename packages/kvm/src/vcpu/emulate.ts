@@ -3,7 +3,8 @@ import { AccessKind, type LoggedAccess } from '../emulation/access-log.ts';
 import { Emulation } from '../emulation/emulator.ts';
 import { explainGuest } from '../emulation/explain.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
-import { Completion, type VcpuCore } from './core.ts';
+import { Completion } from './completion-kinds.ts';
+import type { VcpuCore } from './core.ts';
 import { shutdown } from './inject-events.ts';
 
 const LONGEST_MMIO = 8;

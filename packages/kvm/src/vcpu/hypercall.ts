@@ -1,6 +1,7 @@
 import { Cr0, Efer, Gpr, Segment } from '@minusone/x86';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
-import { Completion, type VcpuCore } from './core.ts';
+import { Completion } from './completion-kinds.ts';
+import type { VcpuCore } from './core.ts';
 
 /** Numbers and errors of KVM's hypercalls (Documentation/virt/kvm/x86/hypercalls.rst). */
 const VAPIC_POLL_IRQ = 1n;

@@ -1,7 +1,8 @@
 import { Gpr, Vector } from '@minusone/x86';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
 import { MsrExitReason } from '../vm/enabled-capabilities.ts';
-import { Completion, type VcpuCore } from './core.ts';
+import { Completion } from './completion-kinds.ts';
+import type { VcpuCore } from './core.ts';
 import { setHalves } from './gprs.ts';
 
 /** RDMSR. */

@@ -3,7 +3,8 @@ import { Gpr } from '@minusone/x86';
 import { putNumber } from '../emulation/device-bus.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
 import type { VendorExit } from '../vendor/vendor-exit.ts';
-import { Completion, type VcpuCore } from './core.ts';
+import { Completion } from './completion-kinds.ts';
+import type { VcpuCore } from './core.ts';
 import { setResult } from './gprs.ts';
 
 const MASKS = { 1: 0xff, 2: 0xffff, 4: 0xffffffff } as const;
