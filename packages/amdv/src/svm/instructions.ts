@@ -1,14 +1,9 @@
 import { type Cpu, Gpr, type Insn, type InstructionRow, layerExit, raise, system, Vector } from '@minusone/x86';
-import { Svm } from './svm.ts';
+import { svmOf } from './attached.ts';
 
 /** SVM's instructions (APM Vol. 3, chapter 4). */
 
 const OPTIONS = { features: ['SVM'] } as const;
-
-function svmOf(cpu: Cpu): Svm {
-  for (const extension of cpu.extensions) if (extension instanceof Svm) return extension;
-  return raise(Vector.UD);
-}
 
 /** rAX as an address: as many bits as the address size (APM Vol. 3, VMRUN). */
 function addressInRax(cpu: Cpu, insn: Insn): number {

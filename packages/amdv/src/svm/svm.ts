@@ -16,6 +16,7 @@ import { SVM_FEATURES } from '../capabilities/features.ts';
 import { SvmCapabilityError, SvmFaultError, SvmStateError } from '../errors.ts';
 import { type Explanation, explainVmcb } from '../explain/explain-vmcb.ts';
 import { VMCB_BYTES, Vmcb } from '../vmcb/vmcb.ts';
+import { attach } from './attached.ts';
 import { GuestMode } from './guest-mode.ts';
 import { loadAdditionalState, saveAdditionalState } from './guest-state.ts';
 import { svmInstructions } from './instructions.ts';
@@ -95,6 +96,7 @@ export class Svm implements Extension {
       hasLongMode: model.has('LM'),
     });
     this.#guestMode = new GuestMode(cpu, this.#capabilities);
+    attach(cpu, this);
   }
   reset(): void {
     this.#guest.reset();
