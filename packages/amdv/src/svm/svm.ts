@@ -19,6 +19,7 @@ import { VMCB_BYTES, Vmcb } from '../vmcb/vmcb.ts';
 import { attach } from './attached.ts';
 import { GuestMode } from './guest-mode.ts';
 import { loadAdditionalState, saveAdditionalState } from './guest-state.ts';
+import { isUntouched, prepareHost } from './host-mode.ts';
 import { svmInstructions } from './instructions.ts';
 import { SvmMsr, svmMsrs, VmCr } from './svm-msrs.ts';
 
@@ -138,18 +139,17 @@ export class Svm implements Extension {
     return explainVmcb(region, this.#capabilities, { hostPaging: cpu.registers.get32(State.cr0) < 0 });
   }
   /**
-   * VMRUN. Afterwards `inGuest` is true, or there has been an exit at once: VMEXIT_INVALID, or one while an event was injected.
+   * VMRUN. Afterwards `inGuest` is true, or there has been an exit at once: VMEXIT_INVALID, or one while an event was injected. A processor on which no code has run yet
+   * is first brought to where a hypervisor would execute it (as by every method named after an instruction): long mode, EFER.SVME.
    * @param vmcb physical address, bytes
    * @throws {SvmFaultError} where the instruction would raise #UD or #GP
    */
   vmrun(vmcb: number): void {
     if (this.inGuest) throw new SvmStateError('A guest runs already.', 'Run the CPU until the guest exits first.');
-    try {
+    this.#faultless('VMRUN', () => {
       this.requireEnabled();
       this.requireVmcb(vmcb);
-    } catch (thrown) {
-      throw faultOf('VMRUN', thrown);
-    }
+    });
     const { registers } = this.cpu;
     this.enter(vmcb, registers.get32(State.rip), registers.get32(State.rip + 4), true);
   }
@@ -178,6 +178,7 @@ export class Svm implements Extension {
   }
 
   #faultless(instruction: string, action: () => void): void {
+    if (isUntouched(this.cpu)) prepareHost(this.cpu);
     try {
       action();
     } catch (thrown) {
