@@ -109,15 +109,16 @@ describe.each([
         const host = new TestHost({ model, ...(jit === undefined ? {} : { jit }) }).long();
         host.load(Uint8Array.of(...(before ?? none), ...code, 0xf4)).set(set ?? {});
         host.intercept(...(intercept ?? []));
+        const { hostState } = host;
         expect(svmExitName(host.enter())).toBe(name);
         const at = Guest.CODE + (before ?? none).length;
         expect([host.num('RIP'), host.num('NRIP')]).toEqual([at, at + code.length]);
         if (info1 !== undefined) expect(host.get('EXITINFO1')).toBe(info1);
         expect(host.get('EXITINFO2')).toBe(info2 ?? 0n);
         expect(host.get('EXITINTINFO')).toBe(0n);
-        // The host is as it was, but for GIF (15.17).
-        expect(host.cpu.globalInterruptFlag).toBe(false);
-        expect(host.cpu.registers.get64(State.cr3)).toBe(0x2000n);
+        // The host is as it was, but for GIF (15.17) and DR7 (15.6).
+        expect(host.hostState).toEqual(hostState);
+        expect([host.cpu.globalInterruptFlag, host.cpu.registers.get32(State.dr7), host.cpu.layer]).toEqual([false, 0x400, undefined]);
         expect(host.svm.exits).toEqual({ [name]: 1 });
       },
     );

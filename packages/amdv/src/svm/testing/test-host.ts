@@ -10,6 +10,7 @@ import {
   Processors,
   Segment,
   State,
+  segmentOffset,
   setSegment,
 } from '@minusone/x86';
 import type { SvmCapabilities, SvmPresetName } from '../../capabilities/capabilities.ts';
@@ -210,6 +211,23 @@ export class TestHost {
       this.vmcb.write(VMCB_FIELD[field], this.get(field) & ~(1n << BigInt(bit)));
     }
     return this;
+  }
+
+  /** What #VMEXIT is to give back to the host, in words (DR7 and GIF apart). */
+  get hostState(): readonly (readonly [string, bigint])[] {
+    const { cpu } = this;
+    const { registers } = cpu;
+    const fields = ['rip', 'gdtrBase', 'idtrBase', 'cr3', 'efer', 'pat', 'tscOffset'] as const;
+    const words = ['gdtrLimit', 'idtrLimit', 'cr0', 'cr4', 'cpl', 'eflags'] as const;
+    return [
+      ...fields.map((name) => [name, registers.get64(State[name])] as const),
+      ...words.map((name) => [name, BigInt(registers.get32(State[name]) >>> 0)] as const),
+      ['rax', registers.gpr(0)],
+      ['rsp', registers.gpr(4)],
+      ...[0, 1, 2, 3].flatMap((segment) =>
+        [0, 8, 16, 24, 32].map((part) => [`segment ${segment}`, registers.get64(segmentOffset(segment, 'base') + part)] as const),
+      ),
+    ];
   }
 
   /** VMRUN through the face, and on until the guest exits (or the budget is used up). Gives the exit code. */
