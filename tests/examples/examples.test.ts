@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ROOT } from '../../scripts/workspace.mjs';
-import { runExample } from './run-example.ts';
+import { runExample, runExampleAsTold } from './run-example.ts';
 
 describe.concurrent('every example runs and prints what it promises', () => {
   test('first-machine', async () => {
@@ -82,6 +82,10 @@ describe.concurrent('every example runs and prints what it promises', () => {
     expect(said).toMatch(/guest\.rflags\.bit-1: .*\n.*\n.*\n {4}suggest: GUEST_RFLAGS = 0x2\n/);
     expect(said).toMatch(/\nVM entry succeeds\.\n$/);
   });
+});
+
+test('an example runs by the command that the README gives', async () => {
+  expect(await runExampleAsTold('assembler')).toBe(await runExample('assembler'));
 });
 
 test('the README lists every example', async () => {
