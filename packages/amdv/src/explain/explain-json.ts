@@ -43,7 +43,9 @@ export function vmcbFromJson(text: string, capabilities: SvmCapabilities): Vmcb 
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new ExplainInputError(`This is not JSON: ${(cause as Error).message}.`, 'Write an object: { "CR4": "0xa0" }.', {}, cause);
+    // The reason quotes the text, line ends too.
+    const reason = (cause as Error).message.replace(/\s+/g, ' ');
+    throw new ExplainInputError(`This is not JSON: ${reason}.`, 'Write an object: { "CR4": "0xa0" }.', {}, cause);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ExplainInputError('The JSON is not an object.', 'Write an object of field names and values: { "CR4": "0xa0" }.', {

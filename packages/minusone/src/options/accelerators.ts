@@ -5,6 +5,9 @@ import type { CpuModel } from '@minusone/x86';
 export const ACCELERATORS = ['none', 'vtx', 'amdv'] as const;
 export type AcceleratorName = (typeof ACCELERATORS)[number];
 
+/** What runs a guest where nothing is said. */
+export const DEFAULT_ACCELERATOR: AcceleratorName = 'none';
+
 /** As people call it. */
 export const ACCELERATOR_TITLES: Readonly<Record<AcceleratorName, string>> = { none: 'bare CPU', vtx: 'VT-x', amdv: 'AMD-V' };
 

@@ -2,7 +2,14 @@ import type { BootOptions, ClockKind } from '@minusone/vmm';
 import type { CpuModel } from '@minusone/x86';
 import { UsageError } from '../errors.ts';
 import type { CliIo } from '../terminal/cli-io.ts';
-import { ACCELERATOR_MODELS, ACCELERATOR_TITLES, ACCELERATORS, type AcceleratorName, acceleratorOf } from './accelerators.ts';
+import {
+  ACCELERATOR_MODELS,
+  ACCELERATOR_TITLES,
+  ACCELERATORS,
+  type AcceleratorName,
+  acceleratorOf,
+  DEFAULT_ACCELERATOR,
+} from './accelerators.ts';
 import { type OptionRow, oneOf, type ParsedOptions, seconds, wholeNumber } from './option.ts';
 import { readNamedFile } from './read-file.ts';
 
@@ -15,7 +22,7 @@ export const MACHINE_OPTIONS: readonly OptionRow[] = [
   {
     name: 'accel',
     value: 'none|vtx|amdv',
-    help: 'what runs the processors: the bare emulated CPU (default), or KVM on emulated VT-x or AMD-V',
+    help: `what runs the processors: the bare emulated CPU, or KVM on emulated VT-x or AMD-V; default ${DEFAULT_ACCELERATOR}`,
   },
   { name: 'memory', value: 'SIZE', help: 'RAM, with K, M or G; default 512M' },
   { name: 'cpus', value: 'N', help: `processors, 1 to ${MAX_CPUS}; default 1` },
@@ -54,7 +61,7 @@ export async function machineSettings(options: ParsedOptions, io: CliIo, acceler
   const clock = options.value('clock');
   const isOnTerminal = io.input.isTerminal && io.isOutputTerminal;
   const chosenClock: ClockKind = clock === undefined ? (isOnTerminal ? 'host' : 'virtual') : oneOf('clock', clock, CLOCKS);
-  const accel = accelerator ?? oneOf('accelerator', options.value('accel') ?? 'none', ACCELERATORS);
+  const accel = accelerator ?? oneOf('accelerator', options.value('accel') ?? DEFAULT_ACCELERATOR, ACCELERATORS);
   const modelName = oneOf('CPU model', options.value('model') ?? ACCELERATOR_MODELS[accel], Object.keys(cpuModels));
   const model = cpuModels[modelName] as CpuModel;
   requireExtension(accel, model);

@@ -57,7 +57,9 @@ export function vmcsFromJson(text: string, capabilities: VmxCapabilities): Vmcs 
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new ExplainInputError(`This is not JSON: ${(cause as Error).message}.`, 'Write an object: { "GUEST_CR4": "0x20a0" }.', {}, cause);
+    // The reason quotes the text, line ends too.
+    const reason = (cause as Error).message.replace(/\s+/g, ' ');
+    throw new ExplainInputError(`This is not JSON: ${reason}.`, 'Write an object: { "GUEST_CR4": "0x20a0" }.', {}, cause);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new ExplainInputError('The JSON is not an object.', 'Write an object of field names and values: { "GUEST_CR4": "0x20a0" }.', {
