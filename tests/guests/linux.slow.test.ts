@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../../scripts/workspace.mjs';
 import { fetchedGuests } from './fetched.ts';
 
-// Debian's kernel and busybox on our CPU, as a user runs them: `minusone linux` as a process.
+// Debian's kernel and busybox on our CPU and under KVM on its extensions, as a user runs them: `minusone linux` as a process.
 const execute = promisify(execFile);
 /** Generous: how long it takes is not what is tested, and other tests run meanwhile. */
 const BOOT_MS = 900_000;
@@ -20,11 +20,32 @@ const MINUSONE = [
   join(ROOT, 'packages/minusone/src/main.ts'),
 ];
 const KNOWN_FILE = 'What is typed is what is hashed.\n';
-const COMMANDS = ['uname -a', 'nproc', 'cat /proc/cpuinfo', 'sha256sum /root/known', '/root/program', 'dmesg | tail -n 4', 'poweroff -f'];
+/** Makes kvmclock the guest's clock, where there is one: what follows is timed by it. */
+const CLOCK_SCRIPT = `#!/bin/sh
+cd /sys/devices/system/clocksource/clocksource0
+cat available_clocksource
+echo kvm-clock > current_clocksource
+cat current_clocksource
+`;
+const COMMANDS = [
+  'uname -a',
+  'nproc',
+  'cat /proc/cpuinfo',
+  '/root/clock',
+  'sha256sum /root/known',
+  '/root/program',
+  'dmesg | tail -n 4',
+  'poweroff -f',
+];
 
 interface Run {
   readonly output: string;
-  readonly statistics: { readonly instructions: number; readonly seconds: number; readonly instructionsInRegions: number };
+  readonly statistics: {
+    readonly instructions: number;
+    readonly seconds: number;
+    readonly instructionsInRegions: number;
+    readonly exits: Readonly<Record<string, number>>;
+  };
   readonly status: number;
 }
 
@@ -43,7 +64,7 @@ beforeAll(async () => {
   }
   kernel = guests.kernel;
   const program = join(folder, 'program');
-  const files: Record<string, Uint8Array | string> = { '/root/known': KNOWN_FILE };
+  const files: Record<string, Uint8Array | string> = { '/root/known': KNOWN_FILE, '/root/clock': CLOCK_SCRIPT };
   if (process.arch === 'x64' && process.platform === 'linux' && buildProgram(program)) {
     files['/root/program'] = readFileSync(program);
     onHost = (await execute(program)).stdout;
@@ -60,8 +81,20 @@ function buildProgram(program: string): boolean {
   return status === 0;
 }
 
-async function boot(cpus: number): Promise<Run> {
-  const options = ['--cpus', String(cpus), '--clock', 'virtual', '--input', join(folder, 'input'), '--stats', '--timeout', '850'];
+async function boot(accel: string, cpus: number): Promise<Run> {
+  const options = [
+    '--accel',
+    accel,
+    '--cpus',
+    String(cpus),
+    '--clock',
+    'virtual',
+    '--input',
+    join(folder, 'input'),
+    '--stats',
+    '--timeout',
+    '850',
+  ];
   const args = [...MINUSONE, 'linux', '--kernel', kernel, '--initrd', join(folder, 'initrd'), '--memory', '256M', ...options];
   const { stdout, stderr, code } = await execute(process.execPath, args, { maxBuffer: 1 << 26 }).then(
     (done) => ({ ...done, code: 0 }),
@@ -81,11 +114,21 @@ function answer(output: string, command: string): string {
   return output.slice(start + command.length + 3, end < 0 ? undefined : end);
 }
 
-describe.each([1, 2])('Debian with %d CPUs', (cpus) => {
+/** Exits that a guest's own memory management would cause without a second stage (EPT, NPT). */
+const PAGING_EXITS = ['INVLPG', 'INVPCID', 'EXCEPTION_NMI', 'EXCP14', 'VMEXIT_EXCP14', 'READ_CR3', 'WRITE_CR3'];
+
+describe.each([
+  ['none', 1],
+  ['none', 2],
+  ['vtx', 1],
+  ['vtx', 2],
+  ['amdv', 1],
+  ['amdv', 2],
+] as const)('Debian on %s with %d CPUs', (accel, cpus) => {
   let runs: readonly Run[] = [];
 
   beforeAll(async () => {
-    if (missing === undefined) runs = await Promise.all([boot(cpus), boot(cpus)]);
+    if (missing === undefined) runs = await Promise.all([boot(accel, cpus), boot(accel, cpus)]);
   }, BOOT_MS);
 
   const first = (skip: (why: string) => void): Run => {
@@ -99,7 +142,7 @@ describe.each([1, 2])('Debian with %d CPUs', (cpus) => {
     expect(answer(output, 'nproc')).toBe(`${cpus}\n`);
     const cpuinfo = answer(output, 'cat /proc/cpuinfo');
     expect(cpuinfo.match(/^processor\t: \d+$/gm)).toHaveLength(cpus);
-    expect(cpuinfo).toMatch(/^vendor_id\t: GenuineIntel$/m);
+    expect(cpuinfo).toMatch(accel === 'amdv' ? /^vendor_id\t: AuthenticAMD$/m : /^vendor_id\t: GenuineIntel$/m);
     expect(cpuinfo).toMatch(/^flags\t.*\bfpu\b.*\bsse2\b.*\blm\b/m);
   });
 
@@ -130,6 +173,36 @@ describe.each([1, 2])('Debian with %d CPUs', (cpus) => {
     const two = runs[1] as Run;
     expect(two.statistics.instructions).toBe(one.statistics.instructions);
     expect(two.output).toBe(one.output);
+  });
+
+  test('the kernel finds KVM and keeps its time by kvmclock; of what a hypervisor may offer besides, it finds nothing', ({ skip }) => {
+    const { output } = first(skip);
+    const [available, ...switched] = answer(output, '/root/clock').trimEnd().split('\n');
+    if (accel === 'none') {
+      expect(output).not.toContain('Hypervisor detected');
+      expect(available).not.toContain('kvm-clock');
+      return;
+    }
+    expect(output).toContain('Hypervisor detected: KVM');
+    expect(output).toContain('clocksource: Switched to clocksource kvm-clock');
+    expect(available).toContain('kvm-clock');
+    expect(switched.at(-1)).toBe('kvm-clock');
+    // Linux's words where it sets up steal time, asynchronous page faults, IPIs and TLB flushes by a hypervisor's help.
+    expect(output).not.toMatch(/stealtime|async PF|PV IPIs|PV sched yield|remote TLB flush/i);
+  });
+
+  test('exits are counted by name; the guest manages its memory without any', ({ skip }) => {
+    const { exits } = first(skip).statistics;
+    if (accel === 'none') {
+      expect(exits).toEqual({});
+      return;
+    }
+    expect(exits).toMatchObject(
+      accel === 'vtx'
+        ? { CPUID: expect.any(Number), EPT_VIOLATION: expect.any(Number) }
+        : { CPUID: expect.any(Number), NPF: expect.any(Number) },
+    );
+    for (const name of PAGING_EXITS) expect(exits[name] ?? 0, name).toBe(0);
   });
 
   test('hot code runs in regions', ({ skip }) => {

@@ -21,6 +21,8 @@ export interface ProcessorParts {
   readonly model: CpuModel;
   readonly cpus: number;
   readonly clock: ClockKind;
+  /** The time of day when the machine is made, seconds since 1970-01-01 UTC: what its real-time clock shows, too. */
+  readonly startEpochSeconds: number;
   /** As many bytes as the accelerator asked for. */
   readonly spare: SpareMemory;
   /** Compile hot code. */

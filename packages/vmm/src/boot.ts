@@ -48,6 +48,9 @@ export interface BootOptions {
   readonly startEpochSeconds?: number;
 }
 
+/** 2000-01-01. */
+const START_OF_2000_SECONDS = 946_684_800;
+
 function chooseModel(model: string | CpuModel | undefined): CpuModel {
   if (model !== undefined && typeof model !== 'string') return model;
   const preset = cpuModels[model ?? 'intel'];
@@ -82,6 +85,7 @@ export async function boot(options: BootOptions): Promise<Machine> {
   const ram = new GuestRam(ramBytes, firmware?.roms ?? [], accelerator.spareBytes?.(ramBytes, cpus) ?? 0);
   const ports = new PortSpace();
   const clock = options.clock ?? 'virtual';
+  const startEpochSeconds = options.startEpochSeconds ?? (clock === 'host' ? Math.floor(Date.now() / 1000) : START_OF_2000_SECONDS);
 
   let intr: InterruptLine | undefined;
   const pic = new I8259Pair({ intr: { set: (asserted) => intr?.set(asserted) } });
@@ -92,6 +96,7 @@ export async function boot(options: BootOptions): Promise<Machine> {
     model,
     cpus,
     clock,
+    startEpochSeconds,
     jit: options.jit ?? true,
     spare: ram.spare,
     interruptAcknowledge: pic,
@@ -105,7 +110,6 @@ export async function boot(options: BootOptions): Promise<Machine> {
     feeder?.wake();
     machine?.wake();
   });
-  const startEpochSeconds = options.startEpochSeconds ?? (clock === 'host' ? Math.floor(Date.now() / 1000) : undefined);
   const board = new PcBoard({
     processors,
     pic,

@@ -1,5 +1,5 @@
 import { type InterruptAcknowledge, type InterruptLine, InvalidArgumentError } from '@minusone/core';
-import { type Irqchip, Kvm, type KvmVendor, type Vcpu, type VcpuExit, type Vm } from '@minusone/kvm';
+import { guestCpuid, type Irqchip, Kvm, type KvmVendor, type Vcpu, type VcpuExit, type Vm } from '@minusone/kvm';
 import type { BootState } from '@minusone/loader';
 import type { MemorySlot, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
 import { ApicRegister } from '@minusone/x86';
@@ -12,6 +12,9 @@ const IOAPIC_PINS = 24n;
 /** Spurious vector FFH, APIC software-enabled; LINT0 unmasked in ExtINT mode. */
 const SPURIOUS_ENABLED = 0x1ff;
 const LINT0_EXTINT = 0x700;
+/** HWCR.TscFreqSel: the time-stamp counter runs at the P0 frequency, as on any AMD processor since family 10h (APM Vol. 2 3.2.10; Linux complains without). */
+const HWCR = 0xc0010015;
+const TSC_FREQ_SEL = 1n << 24n;
 
 /**
  * A machine's processors as virtual CPUs of KVM. Local APICs are KVM's ("split irqchip"); the 8259 pair, the IOAPIC and all else are the board's, reached by `io`
@@ -36,7 +39,7 @@ export class KvmProcessors implements ProcessorSet {
 
   /** @throws {InvalidArgumentError} the vendor module's processors are of another model */
   constructor(vendor: KvmVendor, parts: ProcessorParts) {
-    const { memory, physical, ports, model, cpus, clock, jit, spare } = parts;
+    const { memory, physical, ports, model, cpus, clock, startEpochSeconds, jit, spare } = parts;
     if (vendor.model.name !== model.name) {
       throw new InvalidArgumentError(
         `${vendor.name} runs on a CPU of the model ${vendor.model.name}, and the machine is to show ${model.name}.`,
@@ -48,10 +51,10 @@ export class KvmProcessors implements ProcessorSet {
     this.#ports = ports;
     this.#pic = parts.interruptAcknowledge;
     this.#kvm = new Kvm(vendor, { memory, spare, jit });
-    this.vm = this.#kvm.createVm({ clock });
+    this.vm = this.#kvm.createVm({ clock, realTimeNs: BigInt(Math.floor(startEpochSeconds)) * 1_000_000_000n });
     this.vm.enableCap('KVM_CAP_SPLIT_IRQCHIP', IOAPIC_PINS);
     this.#irqchip = this.vm.irqchip as Irqchip;
-    this.vcpus = Array.from({ length: cpus }, (_, id) => this.vm.createVcpu(id));
+    this.vcpus = Array.from({ length: cpus }, (_, id) => this.#createVcpu(id, cpus, vendor));
     physical.observer = {
       onCodeWritten: () => {},
       onWriteTagsMustDrop: () => {},
@@ -66,6 +69,13 @@ export class KvmProcessors implements ProcessorSet {
         if (asserted) this.vm.stop();
       },
     };
+  }
+
+  #createVcpu(id: number, cpus: number, { model }: KvmVendor): Vcpu {
+    const vcpu = this.vm.createVcpu(id);
+    vcpu.setCpuid2(guestCpuid(model, { apicId: id, cpus }));
+    if (model.vendor === 'amd') vcpu.setMsrs([{ index: HWCR, data: TSC_FREQ_SEL }]);
+    return vcpu;
   }
 
   get clock(): ProcessorSet['clock'] {
