@@ -80,12 +80,12 @@ export class GuestMode implements Layer, ExitTaker {
 
   /**
    * VMRUN behind its exceptions (15.5.1 "Basic Operation").
-   * @param vmcb physical address of memory @param ripLow, ripHigh where the host goes on @param byFace an exit is to stop `Cpu.run`
+   * @param page the VMCB's offset in the machine's linear memory @param ripLow, ripHigh where the host goes on @param byFace an exit is to stop `Cpu.run`
    */
-  enter(vmcb: number, ripLow: number, ripHigh: number, byFace: boolean): void {
+  enter(page: number, ripLow: number, ripHigh: number, byFace: boolean): void {
     const cpu = this.#cpu;
     const words = cpu.memory.i32;
-    const at = cpu.physical.hostPage(vmcb) >>> 2;
+    const at = page >>> 2;
     this.#at = at;
     this.#byFace = byFace;
     this.#host.save(cpu, ripLow, ripHigh);
@@ -168,7 +168,6 @@ export class GuestMode implements Layer, ExitTaker {
     const usesNextRip =
       this.#hasNextRip && (type === SvmEventType.SOFTWARE_INTERRUPT || (type === SvmEventType.EXCEPTION && isTrapOfInstruction(vector)));
     const length = usesNextRip ? difference(words, at + W.NRIP, at + W.RIP) : 0;
-    if (type === SvmEventType.NMI) cpu.nmiBlocked = true;
     cpu.inject(
       type === SvmEventType.NMI ? Vector.NMI : vector,
       EVENT_TYPES[type] ?? EventType.EXTERNAL_INTERRUPT,
@@ -282,7 +281,6 @@ export class GuestMode implements Layer, ExitTaker {
     cpu.interruptShadow = InterruptShadow.NONE;
     cpu.pendingDebug = 0;
     if (!this.#host.load(cpu)) cpu.activity = Activity.SHUTDOWN;
-    cpu.updateMode();
     this.counts.count(code);
     const { marks } = cpu.memory;
     const page = this.#at * 4;

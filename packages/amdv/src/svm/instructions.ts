@@ -29,8 +29,7 @@ function vmrun(cpu: Cpu, insn: Insn): void {
   requireVmcbAddress(cpu, vmcb);
   intercepted(cpu, 'VMRUN');
   if (svm.inGuest) raise(Vector.UD);
-  svm.requireVmcb(vmcb);
-  svm.enter(vmcb, cpu.nextRipLow, cpu.nextRipHigh, false);
+  svm.enter(svm.requireVmcb(vmcb), cpu.nextRipLow, cpu.nextRipHigh, false);
   // The guest's state is in force: nothing of the host's instruction is to be completed.
   throw layerExit;
 }

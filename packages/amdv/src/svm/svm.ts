@@ -48,6 +48,8 @@ export class Svm implements Extension {
   #capabilities: SvmCapabilities;
   #cpu: Cpu | undefined;
   #guestMode: GuestMode | undefined;
+  /** Physical addresses are below this. */
+  #physicalLimit = 0;
 
   /** @throws {SvmCapabilityError} the capabilities have a feature that this package does not do */
   constructor(options: SvmOptions = {}) {
@@ -84,6 +86,7 @@ export class Svm implements Extension {
       throw new SvmStateError('AMD-V is attached to a CPU already.', 'One object serves one CPU: make another one.');
     this.#cpu = cpu;
     const { model } = cpu;
+    this.#physicalLimit = 2 ** model.physicalBits;
     let eferMask = Efer.LMA | Efer.SVME;
     if (model.has('SYSCALL')) eferMask |= Efer.SCE;
     if (model.has('LM')) eferMask |= Efer.LME;
@@ -146,12 +149,16 @@ export class Svm implements Extension {
    */
   vmrun(vmcb: number): void {
     if (this.inGuest) throw new SvmStateError('A guest runs already.', 'Run the CPU until the guest exits first.');
-    this.#faultless('VMRUN', () => {
+    const { cpu } = this;
+    if (isUntouched(cpu)) prepareHost(cpu);
+    let page: number;
+    try {
       this.requireEnabled();
-      this.requireVmcb(vmcb);
-    });
-    const { registers } = this.cpu;
-    this.enter(vmcb, registers.get32(State.rip), registers.get32(State.rip + 4), true);
+      page = this.requireVmcb(vmcb);
+    } catch (thrown) {
+      throw faultOf('VMRUN', thrown);
+    }
+    this.enter(page, cpu.registers.get32(State.rip), cpu.registers.get32(State.rip + 4), true);
   }
   /** VMLOAD: FS, GS, TR, LDTR and the MSRs of system calls, from a VMCB at a physical address. Errors as `vmrun`. */
   vmload(vmcb: number): void {
@@ -194,11 +201,13 @@ export class Svm implements Extension {
     if ((cpu.registers.get32(State.efer) & Efer.SVME) === 0 || !cpu.isProtected) raise(Vector.UD);
     cpu.requireCpl0();
   }
-  /** #GP(0) unless the address can be a VMCB's: a multiple of 4096 below the physical limit, and memory. */
+  /**
+   * #GP(0) unless the address can be a VMCB's: a multiple of 4096 below the physical limit, and memory.
+   * @returns its offset in the machine's linear memory
+   */
   requireVmcb(address: number): number {
-    const { cpu } = this;
-    if (address % 4096 !== 0 || address < 0 || address >= 2 ** cpu.model.physicalBits) raise(Vector.GP, 0);
-    const page = cpu.physical.hostPage(address);
+    if (address % 4096 !== 0 || address < 0 || address >= this.#physicalLimit) raise(Vector.GP, 0);
+    const page = this.cpu.physical.hostPage(address);
     if (page < 0) raise(Vector.GP, 0);
     return page;
   }
@@ -221,9 +230,9 @@ export class Svm implements Extension {
     if (flag) this.cpu.attention();
   }
 
-  /** VMRUN behind its exceptions. The host goes on at `ripLow`, `ripHigh`. */
-  enter(vmcb: number, ripLow: number, ripHigh: number, byFace: boolean): void {
-    this.#guest.enter(vmcb, ripLow, ripHigh, byFace);
+  /** VMRUN behind its exceptions, of the VMCB at `page` (see `requireVmcb`). The host goes on at `ripLow`, `ripHigh`. */
+  enter(page: number, ripLow: number, ripHigh: number, byFace: boolean): void {
+    this.#guest.enter(page, ripLow, ripHigh, byFace);
   }
 
   /** Tells who watches memory that a VMCB was written. */

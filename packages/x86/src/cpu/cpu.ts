@@ -170,6 +170,11 @@ export class Cpu implements EngineHost {
     this.registers.set32(State.mode, deriveModeWord(this.registers));
     this.engine.modeChanged();
   }
+  /** Instead of `updateMode`, for a layer that has put back all of the state that the mode word was derived from. */
+  restoreMode(word: number): void {
+    this.registers.set32(State.mode, word);
+    this.engine.modeChanged();
+  }
   /** To be called after CR0.PG, CR0.WP, CR3, CR4, EFER or the PDPTEs changed. */
   updatePaging(): void {
     this.paging = pagingControls(this);

@@ -2,7 +2,7 @@ import type { WalkResult } from '@minusone/mmu';
 import { Vector } from '../cpu/fault.ts';
 import type { Insn } from '../decode/insn.ts';
 import { Leave, Segment, State, segmentOffset } from '../state/layout.ts';
-import { type Mode, modeOf } from '../state/mode.ts';
+import { MODE_WORDS, type Mode, modeOf } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
 import type { Engine, EngineHost, EngineStatistics, LinearAccess } from './engine.ts';
 import { CodeExit, Exit } from './exit.ts';
@@ -14,6 +14,8 @@ import { LinearMemory, PCIDS } from './memory/linear-memory.ts';
 /** Iterations of a REP between two looks of the run loop. */
 const REPEAT_LIMIT = 4096;
 const EFLAGS_TF = 1 << 8;
+const CS_BASE: number = segmentOffset(Segment.CS, 'base');
+const CS_LIMIT: number = segmentOffset(Segment.CS, 'limit');
 /** What finding the next block yields besides a record. */
 const FAULTED = 0;
 const ALONE = -1;
@@ -88,7 +90,8 @@ export class CpuEngine implements Engine, CodeUser {
     return this.#insn as Insn;
   }
   modeChanged(): void {
-    this.#mode = modeOf(this.#registers.get32(State.mode));
+    const word = this.#field(State.mode);
+    if (word !== this.#mode.word) this.#mode = modeOf(word);
     this.memory.select();
     this.#checkJumpStamp();
   }
@@ -294,7 +297,7 @@ export class CpuEngine implements Engine, CodeUser {
     if (mode.codeBits === 64) {
       if (!this.memory.isCanonical(high)) return this.#fetchFault(Vector.GP);
     } else {
-      linearLow = (low + this.#field(segmentOffset(Segment.CS, 'base'))) | 0;
+      linearLow = (low + this.#field(CS_BASE)) | 0;
       linearHigh = 0;
       if (!mode.flatCode && low >>> 0 > this.#limit) return this.#fetchFault(Vector.GP);
     }
@@ -318,7 +321,7 @@ export class CpuEngine implements Engine, CodeUser {
     return record;
   }
   get #limit(): number {
-    return this.#field(segmentOffset(Segment.CS, 'limit')) >>> 0;
+    return this.#field(CS_LIMIT) >>> 0;
   }
   #fetchFault(vector: number): number {
     this.memory.fault(vector, 0);
@@ -333,8 +336,8 @@ export class CpuEngine implements Engine, CodeUser {
   #checkJumpStamp(): void {
     const { current } = this.memory.tlb;
     const mode = this.#mode;
-    const base = mode.flatCode ? 0 : this.#field(segmentOffset(Segment.CS, 'base'));
-    const limit = mode.flatCode ? -1 : this.#field(segmentOffset(Segment.CS, 'limit'));
+    const base = mode.flatCode ? 0 : this.#field(CS_BASE);
+    const limit = mode.flatCode ? -1 : this.#field(CS_LIMIT);
     if (current.jumpMode === mode.word && current.jumpBase === base && current.jumpLimit === limit) return;
     current.clearJumps();
     current.jumpMode = mode.word;
@@ -349,7 +352,7 @@ export class CpuEngine implements Engine, CodeUser {
     const mode = this.#mode;
     const low = this.#field(State.rip);
     const high = this.#field(State.rip + 4);
-    const linearLow = mode.codeBits === 64 ? low : (low + this.#field(segmentOffset(Segment.CS, 'base'))) | 0;
+    const linearLow = mode.codeBits === 64 ? low : (low + this.#field(CS_BASE)) | 0;
     const linearHigh = mode.codeBits === 64 ? high : 0;
     if (mode.codeBits === 64 && !this.memory.isCanonical(high)) {
       this.#fetchFault(Vector.GP);
@@ -382,7 +385,7 @@ export class CpuEngine implements Engine, CodeUser {
     const mode = this.#mode;
     const page = this.memory.locateCode(low, high);
     if (page === -2) return undefined;
-    const key = page < 0 ? -1 - mode.word : (page + (low & 0xfff)) * 0x8000 + mode.word;
+    const key = page < 0 ? -1 - mode.word : (page + (low & 0xfff)) * MODE_WORDS + mode.word;
     const known = this.#singles.get(key);
     if (known !== undefined && this.#isStill(known, ip, low, high)) return known;
     const insn = this.#fetch(ip, low, high);

@@ -1,4 +1,4 @@
-import { SEGMENT_STRIDE, Segment, SegmentField, State, segmentOffset } from '../../state/layout.ts';
+import { SEGMENT_STRIDE, Segment, SegmentField, State } from '../../state/layout.ts';
 import type { Registers } from '../../state/registers.ts';
 import { Attribute, type Descriptor } from './descriptor.ts';
 
@@ -6,32 +6,42 @@ import { Attribute, type Descriptor } from './descriptor.ts';
  * Segment registers with their hidden parts: the only writers of them, so that the ranges derived from type and limit always fit.
  */
 
+/** Offsets of ES' parts: warm code adds the segment's. */
+const BASE = State.segments + SegmentField.base;
+const LIMIT = State.segments + SegmentField.limit;
+const SELECTOR = State.segments + SegmentField.selector;
+const ATTRIBUTES = State.segments + SegmentField.attributes;
+const READ_LOW = State.segments + SegmentField.readLow;
+const READ_HIGH = State.segments + SegmentField.readHigh;
+const WRITE_LOW = State.segments + SegmentField.writeLow;
+const WRITE_HIGH = State.segments + SegmentField.writeHigh;
+
 /** Visible part. */
 export function selectorOf(registers: Registers, segment: number): number {
-  return registers.get32(segmentOffset(segment, 'selector')) & 0xffff;
+  return registers.get32(SELECTOR + segment * SEGMENT_STRIDE) & 0xffff;
 }
 
 export function attributesOf(registers: Registers, segment: number): number {
-  return registers.get32(segmentOffset(segment, 'attributes'));
+  return registers.get32(ATTRIBUTES + segment * SEGMENT_STRIDE);
 }
 
 /** Inclusive, unsigned. */
 export function limitOf(registers: Registers, segment: number): number {
-  return registers.get32(segmentOffset(segment, 'limit')) >>> 0;
+  return registers.get32(LIMIT + segment * SEGMENT_STRIDE) >>> 0;
 }
 
 /** Low half of the base, signed. */
 export function baseLowOf(registers: Registers, segment: number): number {
-  return registers.get32(segmentOffset(segment, 'base'));
+  return registers.get32(BASE + segment * SEGMENT_STRIDE);
 }
 
 export function baseHighOf(registers: Registers, segment: number): number {
-  return registers.get32(segmentOffset(segment, 'base') + 4);
+  return registers.get32(BASE + segment * SEGMENT_STRIDE + 4);
 }
 
 /** Base, for FS and GS in 64-bit mode (WRFSBASE, MSRs, SWAPGS): nothing else of the hidden part changes. */
 export function setBase(registers: Registers, segment: number, low: number, high: number): void {
-  const offset = segmentOffset(segment, 'base');
+  const offset = BASE + segment * SEGMENT_STRIDE;
   registers.set32(offset, low);
   registers.set32(offset + 4, high);
 }
@@ -66,10 +76,17 @@ export function setNullSegment(registers: Registers, segment: number, selector: 
   setSegment(registers, segment, selector, Attribute.UNUSABLE | (dpl << Attribute.DPL_SHIFT), 0, 0);
 }
 
-/** Real-address mode (SDM Vol. 3A, 20.1.1): only selector and base change; limit, D/B and G stay what they were ("unreal mode" rests on it). */
+/** What segments have in real-address mode after reset: present, writable data (SDM Vol. 3A, Table 9-1). */
+const REAL_MODE_DATA = 0x93;
+
+/**
+ * Real-address mode (SDM Vol. 3A, 20.1.1): only selector and base change; limit and attributes stay what they were in protected mode (9.9.2), which "unreal mode" rests on. What was
+ * unusable becomes data.
+ */
 export function setRealModeSegment(registers: Registers, segment: number, selector: number): void {
-  const kept = attributesOf(registers, segment) & (Attribute.DB | Attribute.G);
-  setSegment(registers, segment, selector, 0x93 | kept, limitOf(registers, segment), selector << 4);
+  const attributes = attributesOf(registers, segment);
+  const kept = (attributes & Attribute.UNUSABLE) === 0 ? attributes : REAL_MODE_DATA;
+  setSegment(registers, segment, selector, kept, limitOf(registers, segment), selector << 4);
 }
 
 /** Virtual-8086 mode (SDM Vol. 3A, 20.2.1): 64 KiB, writable, DPL 3. */
@@ -100,12 +117,13 @@ function deriveRanges(registers: Registers, at: number, attributes: number, limi
 
 /** True where base is 0 and every offset may be read and written. */
 export function isFlatData(registers: Registers, segment: number): boolean {
+  const offset = segment * SEGMENT_STRIDE;
   return (
-    baseLowOf(registers, segment) === 0 &&
-    registers.get32(segmentOffset(segment, 'writeLow')) === 0 &&
-    registers.get32(segmentOffset(segment, 'writeHigh')) === -1 &&
-    registers.get32(segmentOffset(segment, 'readLow')) === 0 &&
-    registers.get32(segmentOffset(segment, 'readHigh')) === -1
+    registers.get32(BASE + offset) === 0 &&
+    registers.get32(WRITE_LOW + offset) === 0 &&
+    registers.get32(WRITE_HIGH + offset) === -1 &&
+    registers.get32(READ_LOW + offset) === 0 &&
+    registers.get32(READ_HIGH + offset) === -1
   );
 }
 
