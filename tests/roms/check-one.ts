@@ -8,5 +8,5 @@ import { buildRom } from './rom.ts';
 
 const rom = roms.find(({ name }) => name === process.argv[2]);
 if (rom === undefined) throw new RangeError(`There is no ROM '${process.argv[2]}'.`);
-const run = await runOnOurs(buildRom(rom), { jit: false, extension: rom.extension });
+const run = await runOnOurs(buildRom(rom), { ...rom, jit: false });
 process.exitCode = differences(attemptsOf(run), attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'))).length === 0 ? 0 : 3;

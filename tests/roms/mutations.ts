@@ -236,6 +236,28 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     'return this.addressBytes === 2 ? and(offset, i32(0xffff)) : offset;',
     'return offset;',
   ),
+  'unreal-code': change(
+    `${CPU}/segments/segment-register.ts`,
+    'kept, limitOf(registers, segment), selector << 4',
+    'kept, 0xffff, selector << 4',
+  ),
+  'unreal-code-32': change(
+    `${CPU}/segments/segment-register.ts`,
+    'setSegment(registers, segment, selector, kept, limitOf(registers, segment), selector << 4);',
+    'setSegment(registers, segment, selector, kept & ~Attribute.DB, limitOf(registers, segment), selector << 4);',
+  ),
+  'unreal-stack': change(
+    `${CPU}/segments/segment-register.ts`,
+    '(attributes & Attribute.UNUSABLE) === 0 ? attributes : REAL_MODE_DATA',
+    'REAL_MODE_DATA',
+  ),
+  'unreal-data': change(
+    `${CPU}/segments/segment-register.ts`,
+    'const kept = (attributes & Attribute.UNUSABLE) === 0 ? attributes : REAL_MODE_DATA;',
+    'const kept = REAL_MODE_DATA | (attributes & (Attribute.DB | Attribute.G));',
+  ),
+  'io-breakpoints': change(`${CPU}/debug.ts`, 'overlaps(each, port, 0, bytes)', 'overlaps(each, port, 0, 1)'),
+  'paging-5level': change('packages/x86/src/semantics/emit-base.ts', 'mode.la57 ? 57 : 48', '48'),
   'address-size-long': change('packages/x86/src/decode/decoder.ts', 'prefixes.rex = 0; // A REX', '// A REX'),
   'segment-base-wrap': change(`${CPU}/segments/descriptor.ts`, '(raw << 12) | 0xfff', 'raw'),
 };

@@ -1,7 +1,8 @@
 import { type Accelerator, BareProcessors, bareCpu, boot } from '@minusone/vmm';
-import { CodeSpace, CpuEngine, decoderFor, Processors } from '@minusone/x86';
+import { CodeSpace, CpuEngine, decoderFor, intel, Processors } from '@minusone/x86';
 import { extensionMachines, type RomExtension } from './extensions.ts';
 import type { RomEnd, RomRun } from './peers.ts';
+import type { RomMachine } from './rom.ts';
 
 /** Wall time after which a run is given up. */
 const LIMIT_MS = 30_000;
@@ -33,20 +34,20 @@ function cpuWith(extension: RomExtension): Accelerator {
 }
 
 /** How to run a ROM on our machine. */
-export interface OurOptions {
+export interface OurOptions extends RomMachine {
   readonly jit: boolean;
-  readonly extension?: RomExtension | undefined;
 }
 
 /** Runs a ROM on our machine, interpreted or, with `jit`, compiled from the first execution on. */
-export async function runOnOurs(rom: Uint8Array, { jit, extension }: OurOptions): Promise<RomRun> {
+export async function runOnOurs(rom: Uint8Array, { jit, extension, cpus = 1, features = [] }: OurOptions): Promise<RomRun> {
   let output = '';
   const machine = await boot({
     bios: rom,
     memory: '64M',
     jit: jit ? { threshold: 1 } : false,
     accel: extension === undefined ? bareCpu : cpuWith(extension),
-    ...(extension !== undefined && { model: extensionMachines[extension].model }),
+    cpus,
+    model: (extension === undefined ? intel : extensionMachines[extension].model).with(...features),
     timeoutMs: LIMIT_MS,
     onDebug: (byte) => {
       output += String.fromCharCode(byte);

@@ -15,7 +15,7 @@ for (const peer of ['bochs', 'qemu'] as const) {
       for (const rom of roms) {
         test.skipIf(lacks(rom, peer))(`${rom.name}: ${rom.rule}`, async () => {
           const expected = attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'));
-          expect(differencesFromPeer(rom, peer, await runOn[peer](buildRom(rom), rom.extension), expected)).toEqual([]);
+          expect(differencesFromPeer(rom, peer, await runOn[peer](buildRom(rom), rom), expected)).toEqual([]);
         });
       }
     });

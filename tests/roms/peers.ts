@@ -4,7 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { extensionMachines, type RomExtension } from './extensions.ts';
+import { extensionMachines } from './extensions.ts';
+import type { RomMachine } from './rom.ts';
 
 /** How a ROM's run ended. */
 export type RomEnd = 'shutdown' | 'triple fault' | 'time-out';
@@ -66,7 +67,7 @@ async function withFolder<T>(rom: Uint8Array, work: (folder: string, file: strin
 const BOCHS_MODEL = 'corei7_skylake_x';
 
 /** Runs a 64 KiB ROM in Bochs (2.7) without a window. It ends when the ROM writes `Shutdown` to port 0x8900. */
-export function runOnBochs(rom: Uint8Array, extension?: RomExtension): Promise<RomRun> {
+export function runOnBochs(rom: Uint8Array, { extension, cpus = 1 }: RomMachine = {}): Promise<RomRun> {
   const model = extension === undefined ? BOCHS_MODEL : extensionMachines[extension].bochsModel;
   return withFolder(rom, async (folder, file) => {
     const log = join(folder, 'log');
@@ -78,7 +79,7 @@ romimage: file="${file}"
 vgaromimage: file="${VGA_BIOS}"
 boot: disk
 ata0: enabled=0
-cpu: model=${model}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
+cpu: count=${cpus}, model=${model}, ips=50000000, reset_on_triple_fault=0, ignore_bad_msrs=0
 clock: sync=none, time0=0
 port_e9_hack: enabled=1
 log: ${log}
@@ -102,9 +103,23 @@ error: action=report
 }
 
 /** Runs a ROM in QEMU (7.2, TCG, `-cpu max`, which has SVM). It ends when the ROM writes to port 0xF4, or by a triple fault. */
-export function runOnQemu(rom: Uint8Array, _extension?: RomExtension): Promise<RomRun> {
+export function runOnQemu(rom: Uint8Array, { cpus = 1 }: RomMachine = {}): Promise<RomRun> {
   return withFolder(rom, async (_folder, file) => {
-    const machine = ['-accel', 'tcg', '-cpu', 'max', '-m', '64', '-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'];
+    const machine = [
+      '-accel',
+      'tcg',
+      '-cpu',
+      'max',
+      '-smp',
+      String(cpus),
+      '-m',
+      '64',
+      '-nodefaults',
+      '-no-user-config',
+      '-display',
+      'none',
+      '-no-reboot',
+    ];
     const devices = ['-debugcon', 'stdio', '-device', 'isa-debug-exit,iobase=0xf4,iosize=1'];
     const { stdout, status, timedOut } = await run('qemu-system-x86_64', [...machine, ...devices, '-bios', file]);
     return { output: `${stdout.trimEnd()}\n`, end: timedOut ? 'time-out' : status === 1 ? 'shutdown' : 'triple fault' };

@@ -16,10 +16,7 @@ const log = (text: string): void => {
 async function one(rom: Rom): Promise<void> {
   const image = buildRom(rom);
   const able = { bochs: !lacks(rom, 'bochs'), qemu: !lacks(rom, 'qemu') };
-  const runs = await Promise.all([
-    able.bochs ? runOnBochs(image, rom.extension) : undefined,
-    able.qemu ? runOnQemu(image, rom.extension) : undefined,
-  ]);
+  const runs = await Promise.all([able.bochs ? runOnBochs(image, rom) : undefined, able.qemu ? runOnQemu(image, rom) : undefined]);
   const bochs = (runs[0] ?? runs[1]) as RomRun;
   const qemu = (runs[1] ?? runs[0]) as RomRun;
   const { expected, undecided } = reconcile(rom, { bochs, qemu });
@@ -34,7 +31,7 @@ async function one(rom: Rom): Promise<void> {
   if (options.includes('--write')) writeFileSync(expectedFile(rom.name), textOf(expected));
   for (const jit of options.includes('--jit') ? [false, true] : [false]) {
     try {
-      const ours = attemptsOf(await runOnOurs(image, { jit, extension: rom.extension }));
+      const ours = attemptsOf(await runOnOurs(image, { ...rom, jit }));
       for (const { text } of differences(ours, expected)) log(`${rom.name}${jit ? ' (jit)' : ''} OURS ${text}`);
     } catch (error) {
       log(`${rom.name}${jit ? ' (jit)' : ''} OURS ${(error as Error).stack}`);

@@ -44,9 +44,20 @@ export interface Rom {
   readonly departures?: readonly Departure[];
   /** Peers that lack the feature altogether, so that they cannot run this ROM. */
   readonly without?: Absence | readonly Absence[];
+  /** Text that a peer does not print, as it says by CPUID that it lacks what is behind it. */
+  readonly silent?: Readonly<Partial<Record<Departure['peer'], readonly RegExp[]>>>;
+  /** What the manual asks for in an attempt besides what any peer shows: lines to follow, by label. */
+  readonly manual?: Readonly<Record<string, string>>;
   /** The virtualization extension that it is about: its instructions may be used, and all machines have it. */
   readonly extension?: RomExtension;
+  /** Processors of the machine; by default 1. */
+  readonly cpus?: 1 | 2;
+  /** CPUID features that it is about and our model does not have by itself; the peers have them. */
+  readonly features?: readonly string[];
 }
+
+/** What a ROM asks of the machine it runs on. */
+export type RomMachine = Pick<Rom, 'extension' | 'cpus' | 'features'>;
 
 /** A peer that lacks a feature altogether. */
 export interface Absence {

@@ -30,7 +30,7 @@ describe.each([
 ])('our machine, $how, shows what the recorded peers and the manual ask for', ({ jit }) => {
   for (const rom of roms) {
     test(`${rom.name}: ${rom.rule}`, async () => {
-      const run = await runOnOurs(buildRom(rom), { jit, extension: rom.extension });
+      const run = await runOnOurs(buildRom(rom), { ...rom, jit });
       const expected = attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'));
       expect(differences(attemptsOf(run), expected).map(({ text }) => text)).toEqual([]);
     });

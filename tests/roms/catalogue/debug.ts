@@ -117,6 +117,37 @@ export const debugRoms: readonly Rom[] = [
     ],
   },
   {
+    name: 'io-breakpoints',
+    rule: 'I/O breakpoints, with CR4.DE, are traps by port, length and whatever the direction (SDM Vol. 3A 17.2.4, 17.3.1.3)',
+    mode: 'protected',
+    source: `
+      ${TRACE}
+      mov eax, cr4
+      or al, 8
+      mov cr4, eax
+      ${attempt32('OUT', `${dr(0, '0x80')}\n${dr(7, String(dr7(0, 2, 0)))}\nout 0x80, al\nmov ebx, 1\n${clear}`)}
+      mov al, 0xff
+      out 0x21, al
+      ${attempt32('IN', `${dr(0, '0x21')}\n${dr(7, String(dr7(0, 2, 0)))}\nin al, 0x21\nxor eax, eax\n${clear}`)}
+      ${attempt32('another port', `${dr(0, '0x80')}\n${dr(7, String(dr7(0, 2, 0)))}\nout 0x84, al\nnop\n${clear}`)}
+      ${attempt32('a byte of a wide access', `${dr(0, '0x86')}\n${dr(7, String(dr7(0, 2, 0)))}\nout 0x84, eax\nmov ebx, 1\n${clear}`)}
+      ${attempt32('a byte before it', `${dr(0, '0x83')}\n${dr(7, String(dr7(0, 2, 0)))}\nout 0x84, ax\nmov ebx, 1\n${clear}`)}
+      ${attempt32('four ports', `${dr(1, '0x84')}\n${dr(7, String(dr7(1, 2, 3)))}\nout 0x87, al\nmov ebx, 1\nout 0x88, al\n${clear}`)}
+      ${attempt32('by DX', `${dr(0, '0x80')}\n${dr(7, String(dr7(0, 2, 0)))}\nmov edx, 0x80\nout dx, al\nmov ebx, 1\n${clear}`)}
+      ${attempt32('memory at that address is none', `${dr(0, '0x600')}\n${dr(7, String(dr7(0, 2, 0)))}\nmov al, [0x600]\nmov [0x600], al\nxor eax, eax\n${clear}`)}
+      ${attempt32('OUTSB', `${dr(0, '0x80')}\n${dr(7, String(dr7(0, 2, 0)))}\nmov edx, 0x80\nmov esi, 0x600\noutsb\nmov ebx, 1\n${clear}`)}
+      ${attempt32('REP OUTSB traps after each iteration', `${dr(0, '0x80')}\n${dr(7, String(dr7(0, 2, 0)))}\nmov edx, 0x80\nmov esi, 0x600\nmov ecx, 3\nrep outsb\nmov ebx, 1\n${clear}`)}
+      ${attempt32('with a write to memory at once', `${dr(0, '0x80')}\n${dr(1, '0x600')}\n${dr(7, String(dr7(0, 2, 0) | dr7(1, 1, 0)))}\nmov edx, 0x80\nmov edi, 0x600\ninsb\nmov ebx, 1\n${clear}`)}`,
+    departures: [
+      ...departs('qemu', ['REP OUTSB traps after each iteration'], 'ends the REP at its first trap; SDM Vol. 3A 17.3.1.3.'),
+      ...departs(
+        'qemu',
+        ['with a write to memory at once'],
+        'reports two breakpoints of one instruction one after the other; SDM Vol. 3A 17.2.3.',
+      ),
+    ],
+  },
+  {
     name: 'debug-registers',
     rule: 'DR4, DR5, DR6, DR7, CR4.DE and DR7.GD (SDM Vol. 3A 17.2)',
     mode: 'protected',

@@ -16,6 +16,7 @@ export function deriveModeWord(registers: Registers): number {
 
   if (long && (cs & Attribute.L) !== 0) {
     word |= 2 | (2 << ModeBit.STACK_SIZE_SHIFT) | ModeBit.FLAT_DATA | ModeBit.FLAT_CODE;
+    if ((cr4 & Cr4.LA57) !== 0) word |= ModeBit.LA57;
   } else {
     if ((cs & Attribute.DB) !== 0) word |= 1;
     if ((attributesOf(registers, Segment.SS) & Attribute.DB) !== 0) word |= 1 << ModeBit.STACK_SIZE_SHIFT;

@@ -303,7 +303,7 @@ export abstract class EmitBase implements Emit {
     if (mode.codeBits === 64) {
       // A relative branch cannot reach beyond the canonical addresses but from their very end; fetching raises #GP there.
       if (target === undefined) return;
-      this.raise(Vector.GP, 0, nonCanonical(target));
+      this.raise(Vector.GP, 0, nonCanonical(target, mode.la57 ? 57 : 48));
       return;
     }
     if (mode.flatCode) return;
@@ -346,7 +346,8 @@ export abstract class EmitBase implements Emit {
   }
 }
 
-/** Whether a 64-bit address is not canonical: bits 63-47 are not all alike (SDM Vol. 1, 3.3.7.1). */
-function nonCanonical(target: Value): Value {
-  return ne(shrS(shl(target, i64(16)), i64(16)), target);
+/** Whether a 64-bit address is not canonical: the bits above the linear address (of 48 or 57 bits) are not all like its highest (SDM Vol. 1, 3.3.7.1). */
+function nonCanonical(target: Value, bits: 48 | 57): Value {
+  const above = i64(64 - bits);
+  return ne(shrS(shl(target, above), above), target);
 }

@@ -28,7 +28,12 @@ export const ModeBit = {
   USER: 0x2000,
   /** EFER.LMA: long mode is active (64-bit or compatibility mode). */
   LONG: 0x4000,
+  /** 64-bit code with CR4.LA57: addresses of 57 bits are canonical, elsewhere those of 48. */
+  LA57: 0x8000,
 } as const;
+
+/** Mode words are below this. */
+export const MODE_WORDS = 0x1_0000;
 
 /** The mode word spelled out, for whoever reads it while generating code. */
 export interface Mode {
@@ -46,6 +51,7 @@ export interface Mode {
   readonly avx: boolean;
   readonly user: boolean;
   readonly long: boolean;
+  readonly la57: boolean;
 }
 
 const SIZES = [16, 32, 64, 64] as const;
@@ -70,6 +76,7 @@ export function modeOf(word: number): Mode {
       avx: (word & ModeBit.AVX) !== 0,
       user: (word & ModeBit.USER) !== 0,
       long: (word & ModeBit.LONG) !== 0,
+      la57: (word & ModeBit.LA57) !== 0,
     };
     known.set(word, mode);
   }

@@ -57,6 +57,9 @@ export class TrackedMode implements Mode {
   get long(): boolean {
     return this.#flag(ModeBit.LONG);
   }
+  get la57(): boolean {
+    return this.#flag(ModeBit.LA57);
+  }
   #flag(bit: number): boolean {
     this.used |= bit;
     return (this.#mode.word & bit) !== 0;
