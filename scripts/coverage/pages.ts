@@ -1,5 +1,6 @@
 import { cpuidPage } from './cpuid-page.ts';
 import { instructionsPage } from './instructions-page.ts';
+import { kvmPage } from './kvm-page.ts';
 import { msrsPage } from './msrs-page.ts';
 import { svmPage } from './svm-page.ts';
 import { vmxPage } from './vmx-page.ts';
@@ -12,5 +13,6 @@ export function coveragePages(): ReadonlyMap<string, string> {
     ['docs/coverage/cpuid.md', cpuidPage()],
     ['docs/coverage/vmx.md', vmxPage()],
     ['docs/coverage/svm.md', svmPage()],
+    ['docs/coverage/kvm.md', kvmPage()],
   ]);
 }

@@ -1,16 +1,7 @@
 import { asm16, asm64 } from '@minusone/asm';
-import type { Vcpu, Vm } from '@minusone/kvm';
 import { expect, test } from 'vitest';
-import { exitsOf, longMode, onEither, realMode } from './testing.ts';
+import { exitsOf, longMode, onEither, realMode, tables64, vectors16 } from './testing.ts';
 
-/** Real-mode interrupt vectors: handlers at 2000H + vector * 10H. */
-function vectors(vm: Vm, handlers: Readonly<Record<number, Uint8Array>>): void {
-  for (const [vector, code] of Object.entries(handlers)) {
-    const at = 0x2000 + Number(vector) * 0x10;
-    vm.memory.write(Number(vector) * 4, Uint8Array.of(at & 0xff, at >>> 8, 0, 0));
-    vm.memory.write(at, code);
-  }
-}
 const SAY = (port: number) => asm16`
         out   ${port}, al
         iret`;
@@ -26,7 +17,7 @@ onEither((vendor) => {
         out   0x11, al
         hlt`,
     );
-    vectors(vm, { 33: SAY(0x20) });
+    vectors16(vm, { 33: SAY(0x20) });
     vcpu.run();
     expect([vcpu.ifFlag, vcpu.readyForInterruptInjection]).toEqual([false, false]);
     vcpu.requestInterruptWindow = true;
@@ -47,7 +38,7 @@ onEither((vendor) => {
         nop
         hlt`,
     );
-    vectors(vm, {
+    vectors16(vm, {
       2: asm16`
         out   0x20, al
         nop
@@ -120,7 +111,7 @@ onEither((vendor) => {
         },
       },
     );
-    vectors(vm, {
+    vectors16(vm, {
       32: asm16`
         inc   bx
         out   0x10, al
@@ -152,7 +143,7 @@ onEither((vendor) => {
     expect(vcpu.run()).toEqual({ reason: 'idle', deadlineNs: undefined });
     expect(vcpu.getMpState()).toBe('halted');
     vm.clock.createTimer(() => vcpu.nmi()).arm(5000);
-    vectors(vm, { 2: SAY(0x50) });
+    vectors16(vm, { 2: SAY(0x50) });
     // The user knows that it waits: the next run lets virtual time go on.
     expect(vcpu.run()).toMatchObject({ reason: 'io', port: 0x50 });
     expect(vm.clock.nowNs()).toBeGreaterThanOrEqual(5000);
@@ -163,7 +154,7 @@ onEither((vendor) => {
   });
 
   test('the local APIC timer in TSC-deadline mode fires at its exact tick, by x2APIC MSRs (SDM Vol. 3A, 10.5.4.1, 10.12)', () => {
-    const { vcpu, vm } = longMode(
+    const { vcpu } = longMode(
       vendor,
       asm64`
         mov   ecx, 0x1b
@@ -184,22 +175,19 @@ onEither((vendor) => {
         jmp   next`,
       { prepare: (made) => made.createIrqchip() },
     );
-    gate64(vm, 0x40, 0x7000);
-    vm.memory.write(
-      0x7000,
-      asm64`
+    tables64(vcpu, {
+      64: asm64`
         rdtsc
         out   0x10, eax
         hlt`,
-    );
-    lidt64(vcpu);
+    });
     // Tick 20000, the delivery, RDTSC itself, and at most the jump under way.
     const [said] = exitsOf(vcpu, undefined, ['idle']) as [string];
     expect(said).toMatch(/^out 10 4x1 2[0-3]4e0000$/);
   });
 
   test('xAPIC at its page: registers, and a self-IPI through ICR', () => {
-    const { vcpu, vm } = longMode(
+    const { vcpu } = longMode(
       vendor,
       asm64`
         mov   ebx, 0x3fe00000
@@ -216,14 +204,11 @@ onEither((vendor) => {
         hlt`,
       { prepare: (made) => made.createIrqchip() },
     );
-    gate64(vm, 0x41, 0x7000);
-    vm.memory.write(
-      0x7000,
-      asm64`
+    tables64(vcpu, {
+      65: asm64`
         out   0x11, al
         hlt`,
-    );
-    lidt64(vcpu);
+    });
     const lines = exitsOf(vcpu, undefined, ['idle']);
     expect(lines).toEqual([expect.stringMatching(/^out 10 4x1 1400050[01]$/), expect.stringMatching(/^out 11/), 'idle']);
   });
@@ -258,7 +243,7 @@ onEither((vendor) => {
         mov   ds, ax
         mov   byte [0x9000], 5
         mov   ax, cs
-        out   0x20, ax
+        out   0x50, ax
         hlt`,
       );
       const seen: string[] = [];
@@ -287,12 +272,3 @@ onEither((vendor) => {
     expect([second.run().reason, second.getMpState()]).toEqual(['idle', 'halted']);
   });
 });
-
-function gate64(vm: Vm, vector: number, handler: number): void {
-  vm.memory.write(0x6000 + vector * 16, Uint8Array.of(handler & 0xff, handler >>> 8, 8, 0, 0, 0x8e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0));
-}
-
-function lidt64(vcpu: Vcpu): void {
-  vcpu.vm.memory.write(0x4000, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x9b, 0xaf, 0));
-  vcpu.setSregs({ ...vcpu.getSregs(), gdt: { base: 0x4000n, limit: 15 }, idt: { base: 0x6000n, limit: 0xfff } });
-}

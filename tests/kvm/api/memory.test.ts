@@ -120,16 +120,27 @@ onEither((vendor) => {
   });
 
   test('with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 getting clears nothing; clearing takes the pages of a bitmap (api.rst, KVM_CLEAR_DIRTY_LOG)', () => {
-    const { vm } = realMode(vendor, asm16`hlt`);
-    const kvmMemory = { slot: 0, firstPage: 0, numPages: 16, dirtyBitmap: Uint8Array.of(0x10, 0) };
-    expect(() => vm.clearDirtyLog(kvmMemory)).toThrow(/Enable KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 first/);
+    const { vm } = realMode(vendor, asm16`hlt`, { memory: '512K' });
+    const clear = (range: Partial<Parameters<Vm['clearDirtyLog']>[0]>) => () =>
+      vm.clearDirtyLog({ slot: 0, firstPage: 64, numPages: 64, dirtyBitmap: Uint8Array.of(0x10, 0, 0, 0, 0, 0, 0, 0), ...range });
+    expect(clear({})).toThrow(expect.objectContaining({ code: 'DIRTY_LOG_OFF' }));
+    vm.setUserMemoryRegion({ slot: 0, flags: { logDirtyPages: true }, guestPhysAddr: 0, memorySize: 0x80000 });
     vm.enableCap('KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2', 1n);
-    vm.setUserMemoryRegion({ slot: 0, flags: { logDirtyPages: true }, guestPhysAddr: 0, memorySize: 0x10000 });
-    vm.memory.write(0x4000, Uint8Array.of(1));
-    vm.memory.write(0x5000, Uint8Array.of(1));
-    expect(dirty(vm.getDirtyLog(0))).toEqual([4, 5]);
-    vm.clearDirtyLog(kvmMemory);
-    expect(dirty(vm.getDirtyLog(0))).toEqual([5]);
+    for (const page of [4, 68, 69]) vm.memory.write(page * 4096, Uint8Array.of(1));
+    expect([dirty(vm.getDirtyLog(0)), dirty(vm.getDirtyLog(0))]).toEqual([
+      [4, 68, 69],
+      [4, 68, 69],
+    ]);
+    // "first_page must be a multiple of 64; num_pages must also be a multiple of 64 unless first_page + num_pages is the size of the memory slot."
+    expect(clear({ firstPage: 1 })).toThrow(/Page 1 cannot be the first/);
+    expect(clear({ firstPage: 0, numPages: 63 })).toThrow(/ends within the slot/);
+    expect(clear({ numPages: 65 })).toThrow(/leave the slot/);
+    expect(clear({ dirtyBitmap: Uint8Array.of(0x10) })).toThrow(/too short/);
+    expect(dirty(vm.getDirtyLog(0))).toEqual([4, 68, 69]);
+    clear({})();
+    expect(dirty(vm.getDirtyLog(0))).toEqual([4, 69]);
+    vm.enableCap('KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2', 0n);
+    expect([dirty(vm.getDirtyLog(0)), dirty(vm.getDirtyLog(0))]).toEqual([[4, 69], []]);
   });
 
   test('code that the guest, the VMM or an emulated instruction has changed runs as it stands now', () => {

@@ -91,3 +91,27 @@ export function exitsOf(
   }
   return lines;
 }
+
+/** Handlers of real-mode interrupts, at 2000H + vector * 20H. */
+export function vectors16(vm: Vm, handlers: Readonly<Record<number, Uint8Array>>): void {
+  for (const [vector, code] of Object.entries(handlers)) {
+    const at = 0x2000 + Number(vector) * 0x20;
+    vm.memory.write(Number(vector) * 4, Uint8Array.of(at & 0xff, at >>> 8, 0, 0));
+    vm.memory.write(at, code);
+  }
+}
+
+/** Handlers of interrupts in 64-bit mode, from 20000H on; their gates at 6000H, code and data segments at 4008H. */
+export function tables64(vcpu: Vcpu, handlers: Readonly<Record<number, Uint8Array>>): void {
+  const { memory } = vcpu.vm;
+  memory.write(0x4000, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0x9b, 0xaf, 0, 0xff, 0xff, 0, 0, 0, 0x93, 0xcf, 0));
+  Object.entries(handlers).forEach(([vector, code], n) => {
+    const at = 0x20000 + n * 0x100;
+    memory.write(at, code);
+    memory.write(
+      0x6000 + Number(vector) * 16,
+      Uint8Array.of(at & 0xff, (at >>> 8) & 0xff, 8, 0, 0, 0x8e, at >>> 16, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    );
+  });
+  vcpu.setSregs({ ...vcpu.getSregs(), gdt: { base: 0x4000n, limit: 23 }, idt: { base: 0x6000n, limit: 0xfff } });
+}

@@ -312,6 +312,9 @@ export class AmdVcpu implements VendorVcpu {
   setDebug(control: DebugControl): void {
     this.#debug.control(control);
   }
+  get msrsLetThrough(): readonly number[] {
+    return GUEST_OWN_MSRS;
+  }
   setMsrIntercept(index: number, read: boolean, write: boolean): void {
     this.#msrPermissions.set(index, read, write);
   }

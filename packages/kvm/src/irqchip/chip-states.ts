@@ -33,7 +33,7 @@ export interface KvmIoapicState {
   readonly redirtbl: readonly bigint[];
 }
 
-/** `struct kvm_pit_channel_state` (api.rst, 4.71 KVM_GET_PIT2). */
+/** `struct kvm_pit_channel_state` (api.rst, 4.72 KVM_GET_PIT2). */
 export interface KvmPitChannelState {
   /** 0: 65536. */
   readonly count: number;

@@ -51,6 +51,11 @@ function writeApicBase(state: GuestMsrState, value: bigint, _index: number, isHo
   return true;
 }
 
+/** IA32_BIOS_SIGN_ID, PATCH_LEVEL: a revision of microcode that guests ask for nothing with, unless user space says another. */
+export function biosSignId(vendor: 'intel' | 'amd'): bigint {
+  return vendor === 'intel' ? 0x1_0000_0000n : 0x0100_0065n;
+}
+
 function canonicalHolds(state: GuestMsrState, value: bigint): boolean {
   return isCanonical(state, value);
 }
@@ -79,7 +84,7 @@ export const commonMsrs: readonly GuestMsrRow[] = [
     section: 'Vol. 3A 9.11.7.1',
     list: 'feature',
     reset: 0n,
-    read: (state, index) => state.stored(index) || (state.host.vendor === 'intel' ? 0x1_0000_0000n : 0x0100_0065n),
+    read: (state, index) => state.stored(index) || biosSignId(state.host.vendor),
     write: (state, value, index, isHost) => {
       if (isHost) state.store(index, value);
       return true;

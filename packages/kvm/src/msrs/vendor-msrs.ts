@@ -1,6 +1,9 @@
 import { constant, type GuestMsrRow, storage } from './guest-msr-row.ts';
 
 const FEATURE_CONTROL_LOCK = 1n;
+export const DE_CFG = 0xc0011029;
+/** LFENCE is always serializing. */
+export const DE_CFG_LFENCE_SERIALIZING: bigint = 1n << 1n;
 
 /** Intel's processors only. */
 const intelRows: readonly Omit<GuestMsrRow, 'vendor'>[] = [
@@ -62,8 +65,11 @@ const amdRows: readonly Omit<GuestMsrRow, 'vendor'>[] = [
   constant(0xc0010114, 'VM_CR', 'APM Vol. 2 15.30.1', 0n),
   constant(0xc0010117, 'VM_HSAVE_PA', 'APM Vol. 2 15.30.4', 0n, { ignoresWrites: true }),
   constant(0xc0011022, 'DC_CFG', 'PPR Family 17h', 0n, { ignoresWrites: true }),
-  // LFENCE is always serializing (bit 1).
-  storage(0xc0011029, 'DE_CFG', 'APM Vol. 2, Appendix A', { list: 'feature', reset: 2n, writable: 2n }),
+  storage(DE_CFG, 'DE_CFG', 'APM Vol. 2, Appendix A', {
+    list: 'feature',
+    reset: DE_CFG_LFENCE_SERIALIZING,
+    writable: DE_CFG_LFENCE_SERIALIZING,
+  }),
   constant(0xc001102a, 'BU_CFG2', 'PPR Family 17h', 0n, { ignoresWrites: true }),
 ];
 

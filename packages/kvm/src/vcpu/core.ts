@@ -75,8 +75,6 @@ export class VcpuCore implements RoundMember, ApicHost {
 
   /** It has run: CPUID may no longer be set. */
   hasRun = false;
-  /** IA32_APIC_BASE where the local APIC is the user's. */
-  userApicBase = 0xfee00900n;
   /** Added to the host's TSC for the guest, modulo 2^64. */
   tscOffset = 0n;
   /** TSC frequency that the guest is shown, Hz. */

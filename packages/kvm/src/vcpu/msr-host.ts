@@ -1,5 +1,6 @@
 import { guestFault, type LocalApic } from '@minusone/x86';
 import type { VcpuClock } from '../clock/kvm-clock.ts';
+import type { TscSync } from '../clock/tsc-sync.ts';
 import type { CpuidTable } from '../cpuid/cpuid-table.ts';
 import type { MsrHost } from '../msrs/guest-msrs.ts';
 import type { VcpuCore } from './core.ts';
@@ -23,6 +24,12 @@ export class CoreMsrHost implements MsrHost {
   }
   get clock(): VcpuClock {
     return this.#core.clock;
+  }
+  get tscSync(): TscSync {
+    return this.#core.vm.tscSync;
+  }
+  get isBootstrap(): boolean {
+    return this.#core.isBootstrap;
   }
   get tscHz(): number {
     return this.#core.tscHz;

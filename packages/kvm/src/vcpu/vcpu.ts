@@ -1,36 +1,24 @@
-import { Access } from '@minusone/mmu';
 import type { Cpu } from '@minusone/x86';
 import type { CpuidEntry } from '../cpuid/cpuid-entry.ts';
-import { walkOf } from '../emulation/explain.ts';
-import { InvalidStateError, UnknownCapabilityError, VcpuBusyError, WrongOrderError } from '../errors.ts';
+import { InvalidStateError, VcpuBusyError, WrongOrderError } from '../errors.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
 import { getLapic, setLapic } from '../irqchip/lapic-page.ts';
 import type { VendorVcpu } from '../vendor/vendor.ts';
+import { cannotBeEnabled } from '../vm/enable-cap.ts';
 import type { Vm } from '../vm/vm.ts';
+import type { VmRunner } from '../vm/vm-runner.ts';
 import type { VcpuCore } from './core.ts';
 import type { GuestDebugControl } from './guest-debug.ts';
 import { applyPayload } from './inject-events.ts';
 import { MP_STATES, type MpState } from './mp-state.ts';
-import { SLICE_INSTRUCTIONS, Turns } from './run-async.ts';
 import { type StartState, start } from './start.ts';
 import { getDebugRegs, getVcpuEvents, type KvmDebugRegs, type KvmVcpuEvents, setDebugRegs, setVcpuEvents } from './state/events.ts';
 import { getFpu, getXcrs, getXsave, type KvmFpu, type KvmXcrs, setFpu, setXcrs, setXsave } from './state/fpu.ts';
+import { getMsrs, type KvmMsrEntry, setMsrs } from './state/msrs.ts';
 import { getRegs, type KvmRegs, setRegs } from './state/regs.ts';
-import { getSregs, getSregs2, type KvmSregs, type KvmSregs2, setSregs, setSregs2, taskPriority } from './state/sregs.ts';
-
-/** `struct kvm_msr_entry` (api.rst, 4.18 KVM_GET_MSRS). */
-export interface KvmMsrEntry {
-  readonly index: number;
-  readonly data: bigint;
-}
-
-/** `struct kvm_translation` (api.rst, 4.15 KVM_TRANSLATE). */
-export interface KvmTranslation {
-  readonly physicalAddress: number;
-  readonly valid: boolean;
-  readonly writeable: boolean;
-  readonly usermode: boolean;
-}
+import { getSregs, getSregs2, IA32_APIC_BASE, type KvmSregs, type KvmSregs2, setSregs, setSregs2, taskPriority } from './state/sregs.ts';
+import { type KvmTranslation, translateLinear } from './translate.ts';
+import { userInterrupt } from './user-interrupt.ts';
 
 /** What a virtual CPU has done. */
 export interface VcpuStatistics {
@@ -47,6 +35,7 @@ export interface RunOptions {
   readonly instructions?: number;
 }
 
+const UNLIMITED = Number.MAX_SAFE_INTEGER / 2;
 const BUDGET: VcpuExit = Object.freeze({ reason: 'budget' });
 const INTR: VcpuExit = Object.freeze({ reason: 'intr' });
 
@@ -57,12 +46,14 @@ const INTR: VcpuExit = Object.freeze({ reason: 'intr' });
 export class Vcpu {
   readonly vm: Vm;
   readonly #core: VcpuCore;
+  readonly #runner: VmRunner;
   #isAsync = false;
 
   /** Made by `vm.createVcpu`. */
-  constructor(vm: Vm, core: VcpuCore) {
+  constructor(vm: Vm, core: VcpuCore, runner: VmRunner) {
     this.vm = vm;
     this.#core = core;
+    this.#runner = runner;
   }
 
   get id(): number {
@@ -109,7 +100,7 @@ export class Vcpu {
     return BigInt(taskPriority(this.#state()));
   }
   get apicBase(): bigint {
-    return this.#core.lapic?.baseMsr ?? this.#core.userApicBase;
+    return this.#core.msrs.read(IA32_APIC_BASE, true) ?? 0n;
   }
 
   // Running
@@ -123,21 +114,7 @@ export class Vcpu {
    */
   run(options: RunOptions = {}): VcpuExit {
     if (this.#isAsync) throw new VcpuBusyError(this.id);
-    return this.#run(options.instructions ?? Number.MAX_SAFE_INTEGER / 2);
-  }
-
-  #run(instructions: number): VcpuExit {
-    const result = this.vm.runOne(this.#core, instructions);
-    switch (result.reason) {
-      case 'reported':
-        return result.report;
-      case 'idle':
-        return { reason: 'idle', deadlineNs: result.deadlineNs };
-      case 'stopped':
-        return INTR;
-      default:
-        return BUDGET;
-    }
+    return exitOf(this.#runner.runOne(this.#core, options.instructions ?? UNLIMITED));
   }
 
   /**
@@ -159,20 +136,16 @@ export class Vcpu {
    * @param options.signal aborts: the exit is `intr`
    */
   async runAsync(options: RunOptions & { readonly signal?: AbortSignal } = {}): Promise<VcpuExit> {
-    const { signal, instructions = Number.MAX_SAFE_INTEGER / 2 } = options;
+    const { signal, instructions = UNLIMITED } = options;
     if (this.#isAsync || this.#core.isRunning) throw new VcpuBusyError(this.id);
     this.#isAsync = true;
     try {
-      const turns = new Turns();
-      for (let left = instructions; ; ) {
-        if (signal?.aborted) return INTR;
+      const slice = (most: number) => {
         const before = this.#core.instructions;
-        const exit = this.#run(Math.min(left, SLICE_INSTRUCTIONS));
-        left -= Math.max(1, this.#core.instructions - before);
-        if (exit.reason === 'idle') await this.vm.sleep(exit.deadlineNs, signal);
-        else if (exit.reason !== 'budget' || left <= 0) return exit;
-        else await turns.next();
-      }
+        const result = this.#runner.runOne(this.#core, most);
+        return { result, used: this.#core.instructions - before };
+      };
+      return exitOf(await this.#runner.inSlices(instructions, signal, slice));
     } finally {
       this.#isAsync = false;
     }
@@ -187,6 +160,7 @@ export class Vcpu {
 
   /** The guest out of its processor, so that its state can be read and written. */
   #state(): VcpuCore {
+    this.#runner.alive();
     this.#core.out();
     this.#core.vm.emulator.forget();
     return this.#core;
@@ -216,31 +190,31 @@ export class Vcpu {
   setSregs2(sregs: KvmSregs2): void {
     setSregs2(this.#state(), sregs);
   }
-  /** KVM_GET_FPU (4.16). */
+  /** KVM_GET_FPU (4.22). */
   getFpu(): KvmFpu {
     return getFpu(this.#state());
   }
-  /** KVM_SET_FPU (4.17). @throws {InvalidStateError} reserved bits of MXCSR */
+  /** KVM_SET_FPU (4.23). @throws {InvalidStateError} reserved bits of MXCSR */
   setFpu(fpu: KvmFpu): void {
     setFpu(this.#state(), fpu);
   }
-  /** KVM_GET_XSAVE (4.41): 4096 bytes. */
+  /** KVM_GET_XSAVE (4.42): 4096 bytes. */
   getXsave(): Uint8Array {
     return getXsave(this.#state());
   }
-  /** KVM_GET_XSAVE2 (4.135): as many bytes as KVM_CAP_XSAVE2 says, which are those of KVM_GET_XSAVE. */
+  /** KVM_GET_XSAVE2 (4.134): as many bytes as KVM_CAP_XSAVE2 says, which are those of KVM_GET_XSAVE. */
   getXsave2(): Uint8Array {
     return this.getXsave();
   }
-  /** KVM_SET_XSAVE (4.42). @throws {InvalidStateError} components that this processor does not have */
+  /** KVM_SET_XSAVE (4.43). @throws {InvalidStateError} components that this processor does not have */
   setXsave(area: Uint8Array): void {
     setXsave(this.#state(), area);
   }
-  /** KVM_GET_XCRS (4.43). */
+  /** KVM_GET_XCRS (4.44). */
   getXcrs(): KvmXcrs {
     return getXcrs(this.#state());
   }
-  /** KVM_SET_XCRS (4.44). @throws {InvalidStateError} a value that XCR0 cannot have */
+  /** KVM_SET_XCRS (4.45). @throws {InvalidStateError} a value that XCR0 cannot have */
   setXcrs(xcrs: KvmXcrs): void {
     setXcrs(this.#state(), xcrs);
   }
@@ -258,7 +232,7 @@ export class Vcpu {
     if (!core.vm.capabilities.exceptionPayload && core.events.exceptionPending) applyPayload(core);
     return getVcpuEvents(core);
   }
-  /** KVM_SET_VCPU_EVENTS (4.32). */
+  /** KVM_SET_VCPU_EVENTS (4.32). @throws {InvalidStateError} vectors that are none, or what a capability has to be enabled for */
   setVcpuEvents(events: KvmVcpuEvents): void {
     setVcpuEvents(this.#state(), events);
   }
@@ -279,25 +253,11 @@ export class Vcpu {
   }
   /** KVM_GET_MSRS (4.18). As many as could be read, in order: it stops at the first that is not there. */
   getMsrs(indices: readonly number[]): KvmMsrEntry[] {
-    const core = this.#state();
-    const entries: KvmMsrEntry[] = [];
-    for (const index of indices) {
-      const data = core.msrs.read(index, true);
-      if (data === undefined) break;
-      entries.push({ index, data });
-    }
-    return entries;
+    return getMsrs(this.#state(), indices);
   }
   /** KVM_SET_MSRS (4.19). @returns how many were set: it stops at the first that is refused */
   setMsrs(entries: readonly KvmMsrEntry[]): number {
-    const core = this.#state();
-    core.stateChanged();
-    let done = 0;
-    for (const { index, data } of entries) {
-      if (!core.msrs.write(index, BigInt.asUintN(64, data), true)) break;
-      done++;
-    }
-    return done;
+    return setMsrs(this.#state(), entries);
   }
   /** KVM_SET_CPUID2 (4.20). @throws {WrongOrderError} it has run */
   setCpuid2(entries: readonly CpuidEntry[]): void {
@@ -308,7 +268,7 @@ export class Vcpu {
     }
     this.#core.cpuid.set(entries);
   }
-  /** KVM_GET_CPUID2. */
+  /** KVM_GET_CPUID2 (4.20). */
   getCpuid2(): CpuidEntry[] {
     return this.#core.cpuid.get();
   }
@@ -317,22 +277,12 @@ export class Vcpu {
 
   /** KVM_INTERRUPT (4.16): an interrupt of a controller that is the user's. @throws {WrongOrderError} KVM has the controllers */
   interrupt(vector: number): void {
-    if (!Number.isInteger(vector) || vector < 0 || vector > 255) {
-      throw new InvalidStateError(`There is no interrupt vector ${vector}.`, 'Vectors are 0 to 255.', { vector });
-    }
-    if (this.vm.irqchip?.kind === 'full') {
-      throw new WrongOrderError('The interrupt controllers are in KVM.', 'Use irqLine or signalMsi, or make no irqchip.', { vector });
-    }
-    const { events, lapic } = this.#core;
-    const isTaken = lapic === undefined ? events.interruptQueued < 0 : (this.vm.irqchip?.interrupt(lapic, vector) ?? false);
-    if (!isTaken) {
-      throw new WrongOrderError('An interrupt waits already.', 'Wait for `readyForInterruptInjection` (or `irqWindowOpen`).', { vector });
-    }
-    if (lapic === undefined) events.interruptQueued = vector;
-    this.#core.attention();
+    this.#runner.alive();
+    userInterrupt(this.#core, vector);
   }
   /** KVM_NMI (4.64). */
   nmi(): void {
+    this.#runner.alive();
     this.#core.raiseNmi();
   }
   /** KVM_GET_LAPIC (4.57): 1 KiB. @throws {WrongOrderError} there is no irqchip */
@@ -355,11 +305,7 @@ export class Vcpu {
 
   /** KVM_TRANSLATE (4.15): by the guest's own tables, as its mode is now. */
   translate(linear: bigint): KvmTranslation {
-    const core = this.#state();
-    const { emulator, physical } = core.vm;
-    emulator.load(core.vendor);
-    const { ok, gpa, result } = walkOf(emulator, physical, linear, Access.READ);
-    return { physicalAddress: ok && gpa !== undefined ? gpa : 0, valid: ok, writeable: ok && result.writable, usermode: ok && result.user };
+    return translateLinear(this.#state(), linear);
   }
   /** KVM_SET_GUEST_DEBUG (4.87). */
   setGuestDebug(control: GuestDebugControl): void {
@@ -384,13 +330,39 @@ export class Vcpu {
   getTscKhz(): number {
     return this.#core.tscHz / 1000;
   }
-  /** KVM_KVMCLOCK_CTRL (4.78). @throws {InvalidStateError} the guest has no kvmclock */
+  /** KVM_KVMCLOCK_CTRL (4.70). @throws {InvalidStateError} the guest has no kvmclock */
   kvmclockCtrl(): void {
     if (!this.#core.clock.kvmclockCtrl())
       throw new InvalidStateError('The guest has set up no kvmclock.', 'Call it when a guest that uses it was paused.');
   }
-  /** KVM_ENABLE_CAP on a virtual CPU (4.37). @throws {UnknownCapabilityError} none of those that are for a virtual CPU is there */
-  enableCap(name: string, ..._args: readonly bigint[]): void {
-    throw new UnknownCapabilityError(name, 'no capability that is for a virtual CPU is there');
+  /**
+   * KVM_X86_SETUP_MCE (4.105): how many machine-check banks there are, and what IA32_MCG_CAP says.
+   * @param mcgCap within `kvm.getMceCapSupported()`, and in bits 7:0 the banks, at most `checkExtension('MCE')`
+   * @throws {InvalidArgumentError} it is not
+   */
+  setupMce(mcgCap: bigint): void {
+    this.#state().msrs.setupMce(mcgCap);
+  }
+  /**
+   * KVM_ENABLE_CAP on a virtual CPU (4.37).
+   * @throws {UnknownCapabilityError} it is none that is there for a virtual CPU
+   */
+  enableCap(name: string, ...args: readonly bigint[]): void {
+    // 8.28
+    if (name.replace(/^KVM_CAP_/, '') !== 'ENFORCE_PV_FEATURE_CPUID') throw cannotBeEnabled(name, 'vcpu');
+    this.#state().msrs.enforcesPvFeatures = (args[0] ?? 1n) !== 0n;
+  }
+}
+
+function exitOf(result: ReturnType<VmRunner['runOne']>): VcpuExit {
+  switch (result.reason) {
+    case 'reported':
+      return result.report;
+    case 'idle':
+      return { reason: 'idle', deadlineNs: result.deadlineNs };
+    case 'stopped':
+      return INTR;
+    default:
+      return BUDGET;
   }
 }

@@ -161,7 +161,9 @@ export interface VendorVcpu {
   // What exits
 
   setDebug(control: DebugControl): void;
-  /** An MSR is let through to the processor, or exits; by default everything exits but what the vendor module's control block switches anyway. */
+  /** MSRs that the vendor module lets through to the processor by itself; all others exit. */
+  readonly msrsLetThrough: readonly number[];
+  /** Whether reads, writes of an MSR exit. */
   setMsrIntercept(index: number, read: boolean, write: boolean): void;
   /** HLT, PAUSE and MWAIT exit (KVM_CAP_X86_DISABLE_EXITS clears them); all do by default. */
   setIdleExits(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void;

@@ -27,6 +27,20 @@ export interface MemoryRegion {
   readonly memoryOffset?: number;
 }
 
+/** `struct kvm_clear_dirty_log` (api.rst, 4.117 KVM_CLEAR_DIRTY_LOG). */
+export interface DirtyLogRange {
+  readonly slot: number;
+  /** A multiple of 64. */
+  readonly firstPage: number;
+  /** A multiple of 64, unless the range ends where the slot does. */
+  readonly numPages: number;
+  /** A bit a page, lowest first, that of `firstPage` first. */
+  readonly dirtyBitmap: Uint8Array;
+}
+
+/** Pages of a dirty log are cleared by so many at once. */
+const LOG_WORD = 64;
+
 /** KVM_USER_MEM_SLOTS. */
 export const MEMORY_SLOTS = 32764;
 
@@ -176,25 +190,45 @@ export class KvmMemorySlots {
   /** See `Vm.getDirtyLog`. */
   getDirtyLog(id: number, clear: boolean): Uint8Array {
     const bitmap = this.#physical.getDirtyLog(id);
-    if (clear) this.clearDirtyLog(id, 0, undefined, undefined);
+    const slot = this.#slots.get(id);
+    if (clear && slot !== undefined) {
+      this.#physical.clearDirtyLog(id);
+      if (this.#tables.protect(slot.gpa, slot.bytes)) this.#flush();
+    }
     return bitmap;
   }
 
-  /** Makes pages clean and protects them. `bitmap`: only those whose bit is 1, counted from `firstPage`. */
-  clearDirtyLog(id: number, firstPage: number, pages: number | undefined, bitmap: Uint8Array | undefined): void {
-    const slot = this.#slots.get(id);
-    if (slot === undefined || bitmap === undefined) this.#physical.clearDirtyLog(id, firstPage, pages);
-    if (slot === undefined) return;
-    const count = pages ?? slot.bytes / PAGE_BYTES - firstPage;
+  /** See `Vm.clearDirtyLog`. */
+  clearDirtyRange(range: DirtyLogRange): void {
+    const { slot: id, firstPage, numPages, dirtyBitmap } = range;
+    // That there is such a log.
+    this.#physical.getDirtyLog(id);
+    const slot = this.#slots.get(id) as Slot;
+    checkRange(range, slot.bytes / PAGE_BYTES);
     let changed = false;
-    if (bitmap === undefined) changed = this.#tables.protect(slot.gpa + firstPage * PAGE_BYTES, count * PAGE_BYTES);
-    else {
-      for (let n = 0; n < count; n++) {
-        if ((((bitmap[n >>> 3] ?? 0) >>> (n & 7)) & 1) === 0) continue;
-        this.#physical.clearDirtyLog(id, firstPage + n, 1);
-        if (this.#tables.protect(slot.gpa + (firstPage + n) * PAGE_BYTES, PAGE_BYTES)) changed = true;
-      }
+    for (let n = 0; n < numPages; n++) {
+      if ((((dirtyBitmap[n >>> 3] as number) >>> (n & 7)) & 1) === 0) continue;
+      const page = firstPage + n;
+      this.#physical.clearDirtyLog(id, page, 1);
+      if (this.#tables.protect(slot.gpa + page * PAGE_BYTES, PAGE_BYTES)) changed = true;
     }
     if (changed) this.#flush();
+  }
+}
+
+function checkRange({ slot, firstPage, numPages, dirtyBitmap }: DirtyLogRange, slotPages: number): void {
+  const refuse = (message: string, hint: string): never => {
+    throw new InvalidArgumentError(message, hint, { slot, firstPage, numPages });
+  };
+  if (firstPage % LOG_WORD !== 0 || firstPage < 0)
+    refuse(`Page ${firstPage} cannot be the first of a range.`, `Use a multiple of ${LOG_WORD}.`);
+  if (!Number.isInteger(numPages) || numPages < 0 || firstPage + numPages > slotPages) {
+    refuse(`${numPages} pages from page ${firstPage} leave the slot.`, `Memory slot ${slot} has ${slotPages} pages.`);
+  }
+  if (numPages % LOG_WORD !== 0 && firstPage + numPages !== slotPages) {
+    refuse(`A range of ${numPages} pages ends within the slot.`, `Use a multiple of ${LOG_WORD}, or end where the slot does.`);
+  }
+  if (dirtyBitmap.length * 8 < numPages) {
+    refuse(`A bitmap of ${dirtyBitmap.length} bytes is too short for ${numPages} pages.`, `It takes ${Math.ceil(numPages / 8)}.`);
   }
 }

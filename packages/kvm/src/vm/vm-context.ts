@@ -1,3 +1,5 @@
+import type { MachineClock } from '@minusone/x86';
+import type { TscSync } from '../clock/tsc-sync.ts';
 import type { Emulator } from '../emulation/emulator.ts';
 import type { Host } from '../host/host.ts';
 import type { EventFds } from '../irqchip/event-fds.ts';
@@ -21,6 +23,10 @@ export type FaultAnswer = (typeof FaultAnswer)[keyof typeof FaultAnswer];
 /** A VM as its virtual CPUs see it. */
 export interface VmContext {
   readonly host: Host;
+  /** The VM's time. */
+  readonly clock: MachineClock;
+  /** Keeps time-stamp counters in step that user space sets. */
+  readonly tscSync: TscSync;
   readonly physical: GuestPhysical;
   readonly kernelPorts: KernelPorts;
   readonly eventFds: EventFds;

@@ -1,42 +1,34 @@
 import type { PhysicalAddressSpace } from '@minusone/memory';
-import { ApicWindow, type MachineClock, Rounds, type RoundsResult, type TimeStampSource, timeStampOf } from '@minusone/x86';
+import type { MachineClock, TimeStampSource } from '@minusone/x86';
 import { checkExtension } from '../capabilities/capabilities.ts';
 import { KvmClock, type KvmClockData } from '../clock/kvm-clock.ts';
-import { supportedCpuid } from '../cpuid/supported-cpuid.ts';
 import { Emulator } from '../emulation/emulator.ts';
-import { VcpuBusyError, VcpuIdError, VmDestroyedError, WrongOrderError } from '../errors.ts';
+import { VcpuIdError, VmDestroyedError, WrongOrderError } from '../errors.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
 import type { Host } from '../host/host.ts';
 import type { HostMemory } from '../host/host-memory.ts';
 import type { KvmIoapicState, KvmPicState, KvmPitState2 } from '../irqchip/chip-states.ts';
 import { EventFds, type IoEventFdArgs, type IrqFdArgs } from '../irqchip/event-fds.ts';
-import { Irqchip, type KvmMsi } from '../irqchip/irqchip.ts';
-import type { Pit2 } from '../irqchip/pit2.ts';
+import type { Irqchip, KvmMsi } from '../irqchip/irqchip.ts';
 import type { IrqchipName, IrqRoutingEntry } from '../irqchip/routing.ts';
 import { SecondStageTables } from '../mmu/second-stage.ts';
-import { GuestMsrs } from '../msrs/guest-msrs.ts';
-import { MsrFilter, type MsrFilterRange } from '../msrs/msr-filter.ts';
-import { VcpuCore } from '../vcpu/core.ts';
-import { CoreMsrHost } from '../vcpu/msr-host.ts';
-import { SLICE_INSTRUCTIONS, Sleeper, Turns } from '../vcpu/run-async.ts';
+import { MsrFilter, type MsrFilterRanges } from '../msrs/msr-filter.ts';
+import type { VcpuCore } from '../vcpu/core.ts';
 import { Vcpu } from '../vcpu/vcpu.ts';
 import { enableCap } from './enable-cap.ts';
-import { EnabledCapabilities } from './enabled-capabilities.ts';
+import { EnabledCapabilities, MAX_VCPU_IDS } from './enabled-capabilities.ts';
 import { GuestPhysical } from './guest-physical.ts';
+import { InterruptControllers } from './interrupt-controllers.ts';
 import { KernelPorts } from './kernel-ports.ts';
-import { KvmMemorySlots, type MemoryRegion } from './memory-slots.ts';
+import { interceptByFilter, makeVcpu } from './make-vcpu.ts';
+import { type DirtyLogRange, KvmMemorySlots, type MemoryRegion } from './memory-slots.ts';
 import type { FaultAnswer, VmContext } from './vm-context.ts';
 import { VmMemory } from './vm-memory.ts';
+import { VmRunner, type VmTimeOptions } from './vm-runner.ts';
 
-export interface VmOptions {
+export interface VmOptions extends VmTimeOptions {
   /** Size of RAM at guest-physical address 0, in slot 0. By default none: use `setUserMemoryRegion`. */
   readonly memory?: number | string;
-  /** `virtual`: the VM's time is a function of instructions executed. `host`: wall time. @default 'virtual' */
-  readonly clock?: 'virtual' | 'host';
-  /** Monotonic nanoseconds of the host; only for the host clock. By default `performance.now()`. */
-  readonly hostNowNs?: () => number;
-  /** Speed of virtual time; by default 1e9: an instruction a nanosecond. */
-  readonly instructionsPerSecond?: number;
   /** Wall-clock time when the VM is made, nanoseconds since 1970. By default that of the host; on the virtual clock, the start of 2024. */
   readonly realTimeNs?: bigint;
 }
@@ -53,14 +45,7 @@ export type VmRunResult =
   | { readonly reason: 'stopped' };
 
 const START_OF_2024_NS = 1_704_067_200_000_000_000n;
-/** Local APIC ids of xAPIC end at 254; KVM_CAP_MAX_VCPU_ID. */
-const MAX_VCPU_IDS = 4096;
-
-/** A virtual CPU from the outside and from the inside. */
-interface Member {
-  readonly vcpu: Vcpu;
-  readonly core: VcpuCore;
-}
+const UNLIMITED = Number.MAX_SAFE_INTEGER / 2;
 
 /**
  * A virtual machine: what a file descriptor of KVM_CREATE_VM is under Linux, a method for each of its ioctls, in the words of the KVM API
@@ -71,55 +56,50 @@ export class Vm {
   readonly memory: VmMemory;
   readonly #host: Host;
   readonly #physical: GuestPhysical;
-  readonly #kernelPorts = new KernelPorts();
   readonly #tables: SecondStageTables;
   readonly #slots: KvmMemorySlots;
-  readonly #rounds: Rounds<VcpuCore, VcpuExit>;
+  readonly #runner: VmRunner;
   readonly #timeStamp: TimeStampSource;
-  readonly #emulator: Emulator;
   readonly #eventFds: EventFds;
   readonly #msrFilter = new MsrFilter();
   readonly #capabilities = new EnabledCapabilities();
   readonly #kvmClock: KvmClock;
-  readonly #members: Member[] = [];
+  /** Virtual CPUs from the inside and from the outside, at the same places. */
+  readonly #cores: VcpuCore[] = [];
+  readonly #vcpus: Vcpu[] = [];
   readonly #context: VmContext;
-  readonly #sleeper = new Sleeper();
+  readonly #controllers: InterruptControllers;
   readonly #ownMemory: HostMemory | undefined;
-  #irqchip: Irqchip | undefined;
-  #window: ApicWindow | undefined;
-  #pit: Pit2 | undefined;
   #bootId = 0;
-  #isRunning = false;
   #isDestroyed = false;
 
   /** Made by `kvm.createVm`. */
   constructor(host: Host, options: VmOptions = {}) {
+    const alive = (): void => this.#alive();
     this.#host = host;
     this.#physical = new GuestPhysical(host.memory);
     this.#physical.observer = host.code;
     this.memory = new VmMemory(this.#physical);
     this.#tables = new SecondStageTables(host.pages, host.vendor.tables);
     this.#slots = new KvmMemorySlots(this.#physical, this.#tables, () => this.#flush());
-    const { clock = 'virtual', hostNowNs, instructionsPerSecond } = options;
-    this.#rounds = new Rounds<VcpuCore, VcpuExit>({ clock, hostNowNs, instructionsPerSecond }, (core, instructions) =>
-      core.run(instructions),
-    );
-    this.#timeStamp = timeStampOf(this.clock, host.model.tscHz, this.#rounds.isVirtual ? this.#rounds.nsPerInstruction : 0);
-    this.#eventFds = new EventFds(() => this.#irqchip);
-    const { realTimeNs = clock === 'virtual' ? START_OF_2024_NS : BigInt(Math.floor(Date.now())) * 1_000_000n } = options;
+    this.#runner = new VmRunner(options, alive);
+    this.#timeStamp = this.#runner.timeStamp(host.model.tscHz);
+    this.#eventFds = new EventFds(() => this.#controllers.irqchip);
+    const isVirtual = options.clock !== 'host';
+    const { realTimeNs = isVirtual ? START_OF_2024_NS : BigInt(Math.floor(Date.now())) * 1_000_000n } = options;
     this.#kvmClock = new KvmClock({
       nowNs: () => this.clock.nowNs(),
       realTimeNs: () => realTimeNs + BigInt(Math.floor(this.clock.nowNs())),
       writeGuest: (gpa, bytes) => this.memory.tryWrite(gpa, bytes),
       readGuest: (gpa, length) => this.memory.tryRead(gpa, length),
     });
-    this.#emulator = new Emulator(host, {
-      physical: this.#physical,
-      kernelPorts: this.#kernelPorts,
-      eventFds: this.#eventFds,
-      timeStamp: this.#timeStamp,
-    });
     this.#context = this.#makeContext();
+    this.#controllers = new InterruptControllers({
+      context: this.#context,
+      cores: this.#cores,
+      deviceMoved: (gpa) => this.#slots.deviceMoved(gpa),
+      alive,
+    });
     if (options.memory === undefined) return;
     this.#ownMemory = host.allocateMemory(options.memory);
     this.setUserMemoryRegion({ slot: 0, guestPhysAddr: 0, memorySize: this.#ownMemory.bytes, memory: this.#ownMemory });
@@ -127,20 +107,32 @@ export class Vm {
 
   #makeContext(): VmContext {
     const vm = this;
+    const kernelPorts = new KernelPorts();
+    const { physical, eventFds, timeStamp } = { physical: this.#physical, eventFds: this.#eventFds, timeStamp: this.#timeStamp };
     return {
       host: this.#host,
-      physical: this.#physical,
-      kernelPorts: this.#kernelPorts,
-      eventFds: this.#eventFds,
-      emulator: this.#emulator,
+      clock: this.clock,
+      tscSync: this.#kvmClock.tscSync,
+      physical,
+      kernelPorts,
+      eventFds,
+      emulator: new Emulator(this.#host, { physical, kernelPorts, eventFds, timeStamp }),
       msrFilter: this.#msrFilter,
       capabilities: this.#capabilities,
       get irqchip(): Irqchip | undefined {
-        return vm.#irqchip;
+        return vm.#controllers.irqchip;
       },
       resolveFault: (gpa: number, access: number): FaultAnswer => vm.#slots.resolve(gpa, access),
-      wake: () => vm.#sleeper.wake(),
+      wake: () => vm.#runner.wake(),
     };
+  }
+
+  #alive(): void {
+    if (this.#isDestroyed) throw new VmDestroyedError();
+  }
+  #beforeVcpus(call: string): void {
+    this.#alive();
+    if (this.#cores.length > 0) throw new WrongOrderError('A virtual CPU exists already.', `Call ${call} before createVcpu.`);
   }
 
   /** Guest-physical memory as an address space, for loaders and the VMM's own devices. */
@@ -149,21 +141,21 @@ export class Vm {
   }
   /** The VM's time: what timers of the VMM's devices are to use. */
   get clock(): MachineClock {
-    return this.#rounds.clock;
+    return this.#runner.clock;
   }
   get irqchip(): Irqchip | undefined {
-    return this.#irqchip;
+    return this.#controllers.irqchip;
   }
   get vcpus(): readonly Vcpu[] {
-    return this.#members.map(({ vcpu }) => vcpu);
+    return this.#vcpus;
   }
   /** Instructions that all virtual CPUs have executed. */
   get instructions(): number {
-    return this.#members.reduce((sum, { core }) => sum + core.instructions, 0);
+    return this.#cores.reduce((sum, core) => sum + core.instructions, 0);
   }
   /** How often all virtual CPUs that ran have been waiting. */
   get idleCount(): number {
-    return this.#rounds.idleCount;
+    return this.#runner.idleCount;
   }
 
   // Memory
@@ -171,6 +163,9 @@ export class Vm {
   /**
    * Creates, moves, changes or deletes a memory slot: KVM_SET_USER_MEMORY_REGION (api.rst, 4.35).
    *
+   * @param region.slot 0 .. `checkExtension('NR_MEMSLOTS') - 1`
+   * @param region.guestPhysAddr bytes, a multiple of 4096
+   * @param region.memorySize bytes, a multiple of 4096; 0 deletes the slot
    * @throws {MemorySlotOverlapError} it would overlap another slot: names both, with their ranges
    * @throws {UnalignedAddressError} names the address and the next aligned one
    * @throws {SlotLimitError} there is no such slot
@@ -188,24 +183,22 @@ export class Vm {
    * @throws {UnknownMemorySlotError} @throws {DirtyLogOffError}
    */
   getDirtyLog(slot: number): Uint8Array {
+    this.#alive();
     return this.#slots.getDirtyLog(slot, !this.#capabilities.manualDirtyLog);
   }
-  /** KVM_CLEAR_DIRTY_LOG (4.117): makes pages whose bit is 1 clean, counted from `firstPage`. @throws {WrongOrderError} the capability is not enabled */
-  clearDirtyLog(range: {
-    readonly slot: number;
-    readonly firstPage: number;
-    readonly numPages: number;
-    readonly dirtyBitmap: Uint8Array;
-  }): void {
-    if (!this.#capabilities.manualDirtyLog) {
-      throw new WrongOrderError('getDirtyLog clears the log.', 'Enable KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 first.', { slot: range.slot });
-    }
-    this.#slots.clearDirtyLog(range.slot, range.firstPage, range.numPages, range.dirtyBitmap);
+  /**
+   * KVM_CLEAR_DIRTY_LOG (4.117): makes pages whose bit is 1 clean, counted from `firstPage`.
+   * @throws {InvalidArgumentError} `firstPage`, or `numPages` of a range that ends before the slot does, is no multiple of 64; the range leaves the slot, or the bitmap is too short
+   * @throws {UnknownMemorySlotError} @throws {DirtyLogOffError}
+   */
+  clearDirtyLog(range: DirtyLogRange): void {
+    this.#alive();
+    this.#slots.clearDirtyRange(range);
   }
 
   /** What guests may have cached of the second stage goes. */
   #flush(): void {
-    for (const { core } of this.#members) {
+    for (const core of this.#cores) {
       core.out();
       core.vendor.flushTlb();
     }
@@ -213,130 +206,106 @@ export class Vm {
 
   // Capabilities
 
-  /** KVM_CHECK_EXTENSION (4.4). */
+  /** KVM_CHECK_EXTENSION (4.4): 0 where it is not there. Names with or without `KVM_CAP_`. */
   checkExtension(name: string): number {
-    return checkExtension(name);
+    return checkExtension(name, this.#host);
   }
-  /** KVM_ENABLE_CAP (4.37). @throws {UnknownCapabilityError} @throws {WrongOrderError} */
+  /**
+   * KVM_ENABLE_CAP (4.37; 7 says what the arguments of each mean).
+   * @throws {UnknownCapabilityError} it is not there, not for a VM, or not with these arguments; {WrongOrderError} it is too late, or too early
+   */
   enableCap(name: string, ...args: readonly bigint[]): void {
-    const vm = this;
-    enableCap(
-      {
-        capabilities: this.#capabilities,
-        get irqchip() {
-          return vm.#irqchip;
-        },
-        vcpuCount: this.#members.length,
-        setIrqchip: (kind) => this.#setIrqchip(kind),
-      },
-      name,
-      args,
-    );
+    this.#alive();
+    const { irqchip } = this.#controllers;
+    const applyToVcpus = (): void => {
+      for (const { msrs } of this.#cores) msrs.guestReadsPlatformInfo = this.#capabilities.guestReadsPlatformInfo;
+    };
+    const setIrqchip = (kind: 'split'): void => this.#controllers.create(kind);
+    enableCap({ capabilities: this.#capabilities, irqchip, vcpuCount: this.#cores.length, setIrqchip, applyToVcpus }, name, args);
   }
-  /** KVM_X86_SET_MSR_FILTER (4.97). */
-  setMsrFilter(filter: { readonly defaultAllow: boolean; readonly ranges: readonly MsrFilterRange[] }): void {
+  /** KVM_X86_SET_MSR_FILTER (4.97). @throws {InvalidArgumentError} too many ranges, or one that cannot be */
+  setMsrFilter(filter: MsrFilterRanges): void {
+    this.#alive();
     this.#msrFilter.set(filter);
+    for (const core of this.#cores) {
+      core.out();
+      interceptByFilter(core.vendor, this.#msrFilter);
+    }
   }
 
   // Interrupts
 
   /** KVM_CREATE_IRQCHIP (4.24): the 8259 pair, the IOAPIC, and a local APIC for each virtual CPU that will be made. @throws {WrongOrderError} there is one, or a virtual CPU */
   createIrqchip(): void {
-    this.#alive();
-    if (this.#irqchip !== undefined) throw new WrongOrderError('This VM has an irqchip already.', 'Make one only.');
-    if (this.#members.length > 0) throw new WrongOrderError('A virtual CPU exists already.', 'Call createIrqchip before createVcpu.');
-    this.#setIrqchip('full');
+    this.#controllers.create('full');
   }
-  #setIrqchip(kind: 'full' | 'split'): void {
-    const irqchip = new Irqchip({ kind, clock: this.clock });
-    this.#irqchip = irqchip;
-    for (const { first, count, device } of irqchip.ports) this.#kernelPorts.map(first, count, device);
-    for (const { gpa, bytes, device } of irqchip.mmio) {
-      this.#physical.mapMmio(gpa, bytes, device);
-      this.#slots.deviceMoved(gpa);
-    }
-    this.#window = new ApicWindow(this.#physical, irqchip.bus, () => this.#emulator.lapic);
-    irqchip.bus.onMove(() => {
-      for (const { baseAddress } of irqchip.bus.apics) this.#slots.deviceMoved(baseAddress);
-    });
-    irqchip.onIoapicEoi((vector, lapic) => {
-      const member = this.#members.find(({ core }) => core.lapic === lapic);
-      if (member !== undefined) member.core.pendingExit = { reason: 'ioapicEoi', vector };
-    });
-  }
-  /** KVM_CREATE_PIT2 (4.71). @throws {WrongOrderError} there is no irqchip */
+  /** KVM_CREATE_PIT2 (4.71). @throws {WrongOrderError} there is no irqchip; {InvalidArgumentError} it is a split one, or has a PIT */
   createPit2(flags: { readonly speakerDummy?: boolean } = {}): void {
-    const irqchip = this.#needIrqchip();
-    const before = new Set(irqchip.ports.map(({ first }) => first));
-    this.#pit = irqchip.createPit2(flags);
-    for (const { first, count, device } of irqchip.ports) if (!before.has(first)) this.#kernelPorts.map(first, count, device);
-  }
-  #needIrqchip(): Irqchip {
-    this.#alive();
-    if (this.#irqchip === undefined) throw new WrongOrderError('This VM has no irqchip.', 'Call createIrqchip first.');
-    return this.#irqchip;
-  }
-  #needPit(): Pit2 {
-    if (this.#pit === undefined) throw new WrongOrderError('This VM has no PIT.', 'Call createPit2 first.');
-    return this.#pit;
+    this.#controllers.createPit2(flags);
   }
   /** KVM_IRQ_LINE (4.25): drives a GSI. @throws {WrongOrderError} there is no irqchip */
   irqLine(gsi: number, level: boolean): void {
-    this.#needIrqchip().irqLine(gsi, level);
+    this.#controllers.needed.irqLine(gsi, level);
   }
-  /** KVM_IRQ_LINE_STATUS: as `irqLine`; how many virtual CPUs it went to, 0 if it coalesced, -1 if it is masked. */
+  /** KVM_IRQ_LINE_STATUS (4.25): as `irqLine`; how many virtual CPUs it went to, 0 if it coalesced, -1 if it is masked. */
   irqLineStatus(gsi: number, level: boolean): number {
-    return this.#needIrqchip().irqLine(gsi, level);
+    return this.#controllers.needed.irqLine(gsi, level);
   }
-  /** KVM_SET_GSI_ROUTING (4.52). */
+  /** KVM_SET_GSI_ROUTING (4.52): replaces the whole table. @throws {WrongOrderError} there is no irqchip; {InvalidArgumentError} names the entry */
   setGsiRouting(entries: readonly IrqRoutingEntry[]): void {
-    this.#needIrqchip().setGsiRouting(entries);
+    this.#controllers.needed.setGsiRouting(entries);
   }
-  /** KVM_SIGNAL_MSI (4.70). */
+  /** KVM_SIGNAL_MSI (4.71): to how many virtual CPUs it went; 0: coalesced. @throws {WrongOrderError} there is no irqchip */
   signalMsi(msi: KvmMsi): number {
-    return this.#needIrqchip().signalMsi(msi);
+    return this.#controllers.needed.signalMsi(msi);
   }
-  /** KVM_GET_IRQCHIP (4.26). */
+  /** KVM_GET_IRQCHIP (4.26). @throws {WrongOrderError} there is no irqchip */
+  getIrqchip(chip: 'ioapic'): KvmIoapicState;
+  getIrqchip(chip: 'pic-master' | 'pic-slave'): KvmPicState;
   getIrqchip(chip: IrqchipName): KvmPicState | KvmIoapicState {
-    return this.#needIrqchip().getIrqchip(chip);
+    return this.#controllers.needed.getIrqchip(chip);
   }
-  /** KVM_SET_IRQCHIP (4.27). */
+  /** KVM_SET_IRQCHIP (4.27). @throws {WrongOrderError} there is no irqchip */
   setIrqchip(chip: 'ioapic', state: KvmIoapicState): void;
   setIrqchip(chip: 'pic-master' | 'pic-slave', state: KvmPicState): void;
   setIrqchip(chip: IrqchipName, state: KvmPicState | KvmIoapicState): void {
-    const irqchip = this.#needIrqchip();
+    const irqchip = this.#controllers.needed;
     if (chip === 'ioapic') irqchip.setIoapic(state as KvmIoapicState);
     else irqchip.setPic(chip, state as KvmPicState);
   }
-  /** KVM_GET_PIT2 (4.72). */
+  /** KVM_GET_PIT2 (4.72). @throws {WrongOrderError} there is no PIT */
   getPit2(): KvmPitState2 {
-    return this.#needPit().getPit2();
+    return this.#controllers.pit.getPit2();
   }
-  /** KVM_SET_PIT2 (4.73). */
+  /** KVM_SET_PIT2 (4.73). @throws {WrongOrderError} there is no PIT */
   setPit2(state: KvmPitState2): void {
-    this.#needPit().setPit2(state);
+    this.#controllers.pit.setPit2(state);
   }
-  /** KVM_REINJECT_CONTROL (4.54). */
+  /** KVM_REINJECT_CONTROL (4.99): whether ticks that the guest was too slow for are given later. @throws {WrongOrderError} there is no PIT */
   reinjectControl(pitReinject: boolean): void {
-    this.#needPit().reinjectControl(pitReinject);
+    this.#controllers.pit.reinjectControl(pitReinject);
   }
-  /** KVM_IOEVENTFD (4.59). */
+  /** KVM_IOEVENTFD (4.59): a guest's write there signals, and does not exit. @throws {InvalidArgumentError} one stands there, or the one to deassign does not */
   ioeventfd(args: IoEventFdArgs): void {
+    this.#alive();
     this.#eventFds.ioeventfd(args);
   }
-  /** KVM_IRQFD (4.75). */
+  /** KVM_IRQFD (4.75): a signal raises a GSI. @throws {InvalidArgumentError} there is no irqchip, the fd is in use, or the one to deassign is not */
   irqfd(args: IrqFdArgs): void {
+    this.#alive();
     this.#eventFds.irqfd(args);
   }
 
   // Time
 
-  /** KVM_GET_CLOCK (4.29). */
+  /** KVM_GET_CLOCK (4.29): kvmclock, nanoseconds. */
   getClock(): KvmClockData {
+    this.#alive();
     return this.#kvmClock.getClock();
   }
-  /** KVM_SET_CLOCK (4.30). */
+  /** KVM_SET_CLOCK (4.30). `realtime`: when `clock` was read; the clock is moved on by what has gone by since then. */
   setClock(data: { readonly clock: bigint; readonly realtime?: bigint }): void {
+    this.#alive();
     this.#kvmClock.setClock(data);
   }
 
@@ -348,11 +317,11 @@ export class Vm {
   }
   /** KVM_SET_IDENTITY_MAP_ADDR (4.40). @throws {WrongOrderError} a virtual CPU exists */
   setIdentityMapAddr(_address: number): void {
-    if (this.#members.length > 0) throw new WrongOrderError('A virtual CPU exists already.', 'Call setIdentityMapAddr before createVcpu.');
+    this.#beforeVcpus('setIdentityMapAddr');
   }
   /** KVM_SET_BOOT_CPU_ID (4.41): which virtual CPU is the bootstrap processor; 0 by default. @throws {WrongOrderError} a virtual CPU exists */
   setBootCpuId(id: number): void {
-    if (this.#members.length > 0) throw new WrongOrderError('A virtual CPU exists already.', 'Call setBootCpuId before createVcpu.');
+    this.#beforeVcpus('setBootCpuId');
     this.#bootId = id;
   }
 
@@ -364,36 +333,25 @@ export class Vm {
     const most = this.#capabilities.maxVcpuId ?? MAX_VCPU_IDS;
     if (!Number.isInteger(id) || id < 0 || id >= most)
       throw new VcpuIdError(`A virtual CPU cannot have the id ${id}.`, `Ids are 0 to ${most - 1}.`, id);
-    if (this.#members.some(({ core }) => core.id === id)) throw new VcpuIdError(`Virtual CPU ${id} exists already.`, 'Use another id.', id);
-    const { vendor, pages } = this.#host;
-    const { cpu, extension } = this.#host.createCpu(this.#timeStamp);
-    const made = vendor.createVcpu({ cpu, extension, pages, root: this.#tables.root, id, tag: this.#host.nextTag() });
-    const core = new VcpuCore({ id, vm: this.#context, vendor: made, isBootstrap: id === this.#bootId });
-    core.clock = this.#kvmClock.createVcpu({ at: (ns) => core.tscAt(ns), hz: core.tscHz });
-    core.msrs = new GuestMsrs(new CoreMsrHost(core));
-    core.cpuid.set(supportedCpuid(this.#host.model));
-    if (this.#irqchip !== undefined) {
-      core.lapic = this.#irqchip.createLapic({
-        id,
-        host: core,
-        timeStamp: { hz: core.tscHz, read: () => core.tsc() },
-        isBootstrap: core.isBootstrap,
-      });
-      this.#window?.refresh();
-      this.#slots.deviceMoved(core.lapic.baseAddress);
-      core.mpState = core.isBootstrap ? 'runnable' : 'uninitialized';
-    }
-    core.userApicBase = core.isBootstrap ? 0xfee00900n : 0xfee00800n;
-    const { guestHalts, guestMonitors } = this.#capabilities;
-    // Virtual CPUs take turns by instructions executed: one that spins costs the others nothing, so PAUSE need not exit.
-    made.setIdleExits({ hlt: !guestHalts, pause: false, mwait: !guestMonitors });
-    core.reset(false);
-    // The guest's TSC begins at 0 when its virtual CPU is made, and the VM's clock with it.
-    made.setTscOffset(core.tscOffset);
-    const vcpu = new Vcpu(this, core);
-    this.#members.push({ vcpu, core });
-    this.#rounds.add(core);
+    if (this.#cores.some((core) => core.id === id)) throw new VcpuIdError(`Virtual CPU ${id} exists already.`, 'Use another id.', id);
+    const core = makeVcpu(id, {
+      context: this.#context,
+      timeStamp: this.#timeStamp,
+      kvmClock: this.#kvmClock,
+      controllers: this.#controllers,
+      root: this.#tables.root,
+      isBootstrap: id === this.#bootId,
+    });
+    const vcpu = new Vcpu(this, core, this.#runner);
+    this.#cores.push(core);
+    this.#vcpus.push(vcpu);
+    this.#runner.add(core);
     return vcpu;
+  }
+
+  #result(result: ReturnType<VmRunner['runAll']>): VmRunResult {
+    if (result.reason !== 'reported') return result;
+    return { reason: 'exit', vcpu: this.#vcpus[this.#cores.indexOf(result.member)] as Vcpu, exit: result.report };
   }
 
   /**
@@ -401,70 +359,23 @@ export class Vm {
    * @param instructions of time; by default, no limit
    * @throws {VcpuBusyError} one of them runs
    */
-  run(instructions: number = Number.MAX_SAFE_INTEGER / 2): VmRunResult {
-    const result = this.#locked(undefined, () => this.#rounds.run(instructions));
-    if (result.reason !== 'reported') return result;
-    const member = this.#members.find(({ core }) => core === result.member) as Member;
-    return { reason: 'exit', vcpu: member.vcpu, exit: result.report };
+  run(instructions: number = UNLIMITED): VmRunResult {
+    return this.#result(this.#runner.runAll(instructions));
   }
-
   /** Makes `run` come back after the instruction under way. */
   stop(): void {
-    this.#rounds.stop();
+    this.#runner.stop();
   }
-
   /** As `run`, but yields to the event loop every few milliseconds, and sleeps where all wait. Aborting by `signal` gives `stopped`. */
   async runAsync(options: { readonly signal?: AbortSignal } = {}): Promise<VmRunResult> {
-    const { signal } = options;
-    const turns = new Turns();
-    for (;;) {
-      if (signal?.aborted) return { reason: 'stopped' };
-      const result = this.run(SLICE_INSTRUCTIONS);
-      if (result.reason === 'idle') await this.sleep(result.deadlineNs, signal);
-      else if (result.reason !== 'budget') return result;
-      else await turns.next();
-    }
-  }
-
-  /** Runs one virtual CPU while the others sleep: what `Vcpu.run` is. */
-  runOne(core: VcpuCore, instructions: number): RoundsResult<VcpuCore, VcpuExit> {
-    return this.#locked(core, () => {
-      if (core.wasIdle && !core.isRunnable) this.#rounds.skipToDeadline();
-      const result = this.#rounds.run(instructions, core);
-      core.wasIdle = result.reason === 'idle';
-      return result;
-    });
-  }
-
-  /** Sleeps until a deadline of the host's clock, or until something wakes the VM. Virtual time needs no sleep. */
-  async sleep(deadlineNs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
-    if (deadlineNs !== undefined && this.#rounds.isVirtual) return;
-    await this.#sleeper.sleep(deadlineNs === undefined ? undefined : (deadlineNs - this.clock.nowNs()) / 1e6, signal);
-  }
-
-  #locked<T>(core: VcpuCore | undefined, run: () => T): T {
-    this.#alive();
-    if (this.#isRunning) throw new VcpuBusyError((core ?? this.#rounds.current)?.id ?? 0);
-    this.#isRunning = true;
-    try {
-      return run();
-    } finally {
-      this.#isRunning = false;
-    }
-  }
-
-  #alive(): void {
-    if (this.#isDestroyed) throw new VmDestroyedError();
+    const slice = (instructions: number) => ({ result: this.#runner.runAll(instructions), used: 0 });
+    return this.#result(await this.#runner.inSlices(UNLIMITED, options.signal, slice));
   }
 
   /** Ends the VM, as closing its file descriptors does: its tables and the memory that `createVm` made go back to the host. @throws {VcpuBusyError} it runs */
   destroy(): void {
     if (this.#isDestroyed) return;
-    if (this.#isRunning) throw new VcpuBusyError(this.#rounds.current?.id ?? 0);
-    for (const { core } of this.#members) {
-      core.out();
-      this.#rounds.remove(core);
-    }
+    this.#runner.removeAll(this.#cores);
     this.#isDestroyed = true;
     this.#physical.observer = undefined;
     this.#tables.destroy();

@@ -1,4 +1,5 @@
 import { State } from '@minusone/x86';
+import { InvalidStateError } from '../../errors.ts';
 import type { VcpuCore } from '../core.ts';
 
 /** `struct kvm_debugregs` (api.rst, 4.33 KVM_GET_DEBUGREGS). */
@@ -24,6 +25,7 @@ export interface KvmVcpuEvents {
   interrupt: { injected: boolean; nr: number; soft: boolean; shadow: number };
   nmi: { injected: boolean; pending: boolean; masked: boolean };
   sipiVector: number;
+  /** With KVM_CAP_X86_TRIPLE_FAULT_EVENT. */
   tripleFault: { pending: boolean };
 }
 
@@ -53,7 +55,8 @@ const SHADOWS = [0, 2, 1] as const;
 export function getVcpuEvents(core: VcpuCore): KvmVcpuEvents {
   const { events, vendor } = core;
   const { exception } = events;
-  const payloads = core.vm.capabilities.exceptionPayload;
+  const { capabilities } = core.vm;
+  const payloads = capabilities.exceptionPayload;
   const isPending = events.exceptionPending;
   return {
     exception: {
@@ -74,11 +77,13 @@ export function getVcpuEvents(core: VcpuCore): KvmVcpuEvents {
     },
     nmi: { injected: events.nmiInjected, pending: events.nmiPending, masked: vendor.nmiMasked() },
     sipiVector: Math.max(0, events.sipi),
-    tripleFault: { pending: events.tripleFault },
+    tripleFault: { pending: capabilities.tripleFaultEvent && events.tripleFault },
   };
 }
 
+/** @throws {InvalidStateError} vectors that are none, or what a capability has to be enabled for; nothing is changed then */
 export function setVcpuEvents(core: VcpuCore, state: KvmVcpuEvents): void {
+  check(core, state);
   const { events, vendor } = core;
   const { exception, interrupt, nmi } = state;
   events.exceptionInjected = exception.injected;
@@ -99,6 +104,30 @@ export function setVcpuEvents(core: VcpuCore, state: KvmVcpuEvents): void {
   events.nmiPending = nmi.pending;
   vendor.setNmiMasked(nmi.masked);
   if (core.mpState === 'initReceived' && state.sipiVector !== 0) events.sipi = state.sipiVector;
-  events.tripleFault = state.tripleFault.pending;
+  if (core.vm.capabilities.tripleFaultEvent) events.tripleFault = state.tripleFault.pending;
   core.stateChanged();
+}
+
+/** What KVM refuses with EINVAL. */
+function check(core: VcpuCore, { exception, interrupt, tripleFault }: KvmVcpuEvents): void {
+  const { capabilities } = core.vm;
+  const refuse = (message: string, hint: string): never => {
+    throw new InvalidStateError(message, hint, {});
+  };
+  // 2 is the NMI's.
+  if ((exception.injected || exception.pending) && (!isVector(exception.nr, 31) || exception.nr === 2)) {
+    refuse(`There is no exception ${exception.nr}.`, 'Exceptions are 0 to 31; an NMI stands apart.');
+  }
+  if (interrupt.injected && !isVector(interrupt.nr, 255)) refuse(`There is no interrupt vector ${interrupt.nr}.`, 'Vectors are 0 to 255.');
+  if ((exception.pending || exception.hasPayload) && !capabilities.exceptionPayload) {
+    refuse('A pending exception cannot be told from an injected one.', 'Enable KVM_CAP_EXCEPTION_PAYLOAD, or say that it is injected.');
+  }
+  if (exception.pending && exception.injected) refuse('An exception cannot be pending and injected.', 'It is one or the other.');
+  if (tripleFault.pending && !capabilities.tripleFaultEvent) {
+    refuse('A triple fault cannot be set.', 'Enable KVM_CAP_X86_TRIPLE_FAULT_EVENT first.');
+  }
+}
+
+function isVector(nr: number, highest: number): boolean {
+  return Number.isInteger(nr) && nr >= 0 && nr <= highest;
 }

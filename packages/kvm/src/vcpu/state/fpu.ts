@@ -3,7 +3,7 @@ import { InvalidStateError } from '../../errors.ts';
 import type { VcpuCore } from '../core.ts';
 import { isValidXcr0 } from '../exit-handlers.ts';
 
-/** `struct kvm_fpu` (api.rst, 4.16 KVM_GET_FPU). */
+/** `struct kvm_fpu` (api.rst, 4.22 KVM_GET_FPU). */
 export interface KvmFpu {
   /** ST0 to ST7, 16 bytes each (10 are used). */
   fpr: Uint8Array[];
@@ -18,7 +18,7 @@ export interface KvmFpu {
   mxcsr: number;
 }
 
-/** `struct kvm_xcrs` (api.rst, 4.43 KVM_GET_XCRS). */
+/** `struct kvm_xcrs` (api.rst, 4.44 KVM_GET_XCRS). */
 export interface KvmXcrs {
   xcrs: { xcr: number; value: bigint }[];
 }

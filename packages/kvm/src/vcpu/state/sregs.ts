@@ -54,6 +54,8 @@ export interface KvmSregs2 extends Omit<KvmSregs, 'interruptBitmap'> {
   pdptrs: readonly [bigint, bigint, bigint, bigint];
 }
 
+export const IA32_APIC_BASE = 0x1b;
+
 const SEGMENTS = {
   cs: Segment.CS,
   ds: Segment.DS,
@@ -122,7 +124,7 @@ function common(core: VcpuCore): Omit<KvmSregs, 'interruptBitmap'> {
     cr4: BigInt(vendor.cr4() >>> 0),
     cr8: BigInt(taskPriority(core)),
     efer: BigInt(vendor.efer() >>> 0),
-    apicBase: core.lapic?.baseMsr ?? core.userApicBase,
+    apicBase: core.msrs.read(IA32_APIC_BASE, true) ?? 0n,
   };
 }
 
@@ -158,8 +160,7 @@ function setCommon(
   const cr4 = low(sregs.cr4);
   const efer = low(sregs.efer);
   check(core, sregs, cr0, cr4, efer);
-  if (core.lapic === undefined) core.userApicBase = sregs.apicBase;
-  else if (sregs.apicBase !== core.lapic.baseMsr && !core.msrs.write(0x1b, sregs.apicBase, true)) {
+  if (sregs.apicBase !== core.msrs.read(IA32_APIC_BASE, true) && !core.msrs.write(IA32_APIC_BASE, sregs.apicBase, true)) {
     throw new InvalidStateError(
       `IA32_APIC_BASE cannot be 0x${sregs.apicBase.toString(16)}.`,
       'See SDM Vol. 3A, 10.12.5 for its transitions.',

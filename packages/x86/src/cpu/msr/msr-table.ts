@@ -10,6 +10,12 @@ import type { MsrRow } from './row.ts';
 
 type Check = (cpu: Cpu, value: bigint) => boolean;
 
+/**
+ * IA32_ARCH_CAPABILITIES. Nothing is executed speculatively: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO,
+ * PBRSB_NO, GDS_NO, RFDS_NO.
+ */
+export const ARCH_CAPABILITIES = 0xd10_e179n;
+
 /** A register that keeps what is written, if `holds` says that it may be; reserved bits are #GP(0). */
 export function storage(
   index: number,
@@ -154,8 +160,7 @@ export const msrTable: readonly MsrRow[] = [
     read: (cpu) => (cpu.model.vendor === 'intel' ? 0x0200_7006n << 32n : 0x0830_107cn),
     write: () => undefined,
   },
-  // Nothing is executed speculatively: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO.
-  constant(0x10a, 'IA32_ARCH_CAPABILITIES', 'Vol. 4, Table 2-2', 0xd10_e179n, { feature: 'ARCH_CAPABILITIES' }),
+  constant(0x10a, 'IA32_ARCH_CAPABILITIES', 'Vol. 4, Table 2-2', ARCH_CAPABILITIES, { feature: 'ARCH_CAPABILITIES' }),
   constant(0xfe, 'IA32_MTRRCAP', 'Vol. 3A 11.11.1', 0x508n, { feature: 'MTRR' }),
   storage(Msr.SYSENTER_CS, 'IA32_SYSENTER_CS', 'Vol. 3A 5.8.7', { feature: 'SEP', writable: 0xffffffffn }),
   storage(Msr.SYSENTER_ESP, 'IA32_SYSENTER_ESP', 'Vol. 3A 5.8.7', { feature: 'SEP', holds: canonical }),
