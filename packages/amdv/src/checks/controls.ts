@@ -35,6 +35,9 @@ function isPat(view: VmrunView): boolean {
   return true;
 }
 
+/** BOUND is invalid in 64-bit mode: the manual's example of an event that is impossible for the guest's mode. */
+const BOUND_RANGE = 5;
+
 const isReservedType = (type: number): boolean => type === 1 || type > SvmEventType.SOFTWARE_INTERRUPT;
 
 /** Rules on the control area. */
@@ -79,6 +82,16 @@ export const controlChecks: readonly VmrunCheck[] = [
       EVENTINJ: view.injectedVector === NMI_VECTOR ? (view.value('EVENTINJ') & ~0x700n) | 0x200n : view.value('EVENTINJ') & ~0x700n,
     }),
     breakIt: { change: () => ({ EVENTINJ: 0x8000_0302n }) },
+  },
+  {
+    id: 'control.eventinj.mode',
+    section: '15.20',
+    fields: ['EVENTINJ', 'EFER', 'CR0', 'CS_ATTRIBUTES'],
+    holds: (view) => !view.injects || view.injectedType !== SvmEventType.EXCEPTION || !view.is64Bit || view.injectedVector !== BOUND_RANGE,
+    says: (view) =>
+      `${view.text('EVENTINJ')}: vector ${view.injectedVector} cannot happen in 64-bit mode, which has neither INTO nor BOUND`,
+    suggest: () => ({ EVENTINJ: 0n }),
+    breakIt: { change: () => ({ EVENTINJ: 0x8000_0305n }) },
   },
   {
     id: 'control.np.host-paging',

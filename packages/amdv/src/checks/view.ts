@@ -58,6 +58,10 @@ export class VmrunView {
   get isLong(): boolean {
     return (this.low('EFER') & Efer.LME) !== 0 && (this.low('CR0') & Cr0.PG) !== 0;
   }
+  /** The guest will be in 64-bit mode. */
+  get is64Bit(): boolean {
+    return this.isLong && (this.low('CS_ATTRIBUTES') & VmcbAttribute.L) !== 0;
+  }
   get hasPae(): boolean {
     return (this.low('CR4') & Cr4.PAE) !== 0;
   }

@@ -255,6 +255,30 @@ describe('exceptions (APM Vol. 2, 15.12)', () => {
   });
 });
 
+test('INT1 is no #DB to intercept: it has an intercept of its own (APM Vol. 2, 15.12.2)', () => {
+  const host = new TestHost().long().set({ INTERCEPT_EXCEPTIONS: bit(1) });
+  expect(host.load(Uint8Array.of(0xf1)).enter()).toBe(SvmExit.HLT);
+  expect(host.num('RIP')).toBe(Guest.HANDLERS + 16);
+});
+
+test('PUSHF, POPF and XSETBV exit before any #GP, unlike INVD (APM Vol. 2, Table 15-7)', () => {
+  const v86 = (code: Uint8Array, ...intercepts: InterceptName[]): TestHost =>
+    new TestHost({ model: amd.with('XSAVE') })
+      .long()
+      .real()
+      .load(code)
+      .set({ CR0: 0x11n, CR4: 0x4_0000n, RFLAGS: 0x2_0002n })
+      .intercept(...intercepts);
+  expect(v86(asm16`pushf`, 'PUSHF').enter()).toBe(SvmExit.PUSHF);
+  expect(v86(asm16`popf`, 'POPF').enter()).toBe(SvmExit.POPF);
+  expect(v86(asm16`xsetbv`, 'XSETBV').enter()).toBe(SvmExit.XSETBV);
+  expect(
+    v86(asm16`invd`, 'INVD')
+      .set({ INTERCEPT_EXCEPTIONS: bit(13) })
+      .enter(),
+  ).toBe(SvmExit.EXCP13);
+});
+
 test('a triple fault is a shutdown (APM Vol. 2, 15.14.3)', () => {
   const host = new TestHost().long().set({ IDTR_LIMIT: 0n }).load(long`ud2`);
   expect(host.enter()).toBe(SvmExit.SHUTDOWN);

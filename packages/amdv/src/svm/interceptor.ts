@@ -205,7 +205,8 @@ export class Interceptor {
 
   #exception(event: Extract<InterceptEvent, { kind: 'exception' }>): boolean {
     const { vector, type } = event;
-    if (type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION && (this.#four & Intercept.ICEBP) !== 0) return this.#plain(SvmExit.ICEBP, 0);
+    // INT1 has an intercept of its own; that of #DB does not take it (15.12.2 "#DB (Debug)").
+    if (type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION) return (this.#four & Intercept.ICEBP) !== 0 && this.#plain(SvmExit.ICEBP, 0);
     if (((this.#exceptions >>> vector) & 1) === 0) return false;
     const code = SvmExit.EXCP0 + vector;
     const error = event.hasErrorCode ? event.errorCode : 0;

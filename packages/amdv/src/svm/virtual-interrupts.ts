@@ -56,9 +56,9 @@ export class VirtualInterrupts {
   readCr8(): number | undefined {
     return this.#isMasking ? this.#control & 15 : undefined;
   }
+  /** Without V_INTR_MASKING a write goes to both, V_TPR and the APIC's register: false. */
   writeCr8(priority: number): boolean {
-    if (!this.#isMasking) return false;
     this.#control = (this.#control & ~Virtual.TPR) | priority;
-    return true;
+    return this.#isMasking;
   }
 }

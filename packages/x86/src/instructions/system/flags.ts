@@ -44,13 +44,14 @@ function sti(cpu: Cpu): void {
 }
 
 function pushf(cpu: Cpu, insn: Insn): void {
+  // The intercept takes priority over any exceptions (APM Vol. 2, 15.9 "Instruction Intercepts"); so does POPF's.
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'PUSHF' });
   const { registers } = cpu;
   let image = readEflags(registers) & ~(Eflags.VM | Eflags.RF);
   if (cpu.isVirtual8086 && iopl(registers) < 3) {
     if (insn.operandBytes !== 2 || (registers.get32(State.cr4) & Cr4.VME) === 0) raise(Vector.GP, 0);
     image = (image & ~Eflags.IF) | ((image & Eflags.VIF) !== 0 ? Eflags.IF : 0) | Eflags.IOPL;
   }
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'PUSHF' });
   const stack = StackCursor.current(cpu);
   stack.push(insn.operandBytes, image, 0);
   stack.commit();
@@ -59,13 +60,13 @@ function pushf(cpu: Cpu, insn: Insn): void {
 const ALWAYS = ARITHMETIC_FLAGS | Eflags.TF | Eflags.DF | Eflags.NT | Eflags.AC | Eflags.ID;
 
 function popf(cpu: Cpu, insn: Insn): void {
+  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'POPF' });
   const { registers } = cpu;
   const inVirtual8086 = cpu.isVirtual8086;
   const narrow = insn.operandBytes === 2;
   const level = iopl(registers);
   const vme = (registers.get32(State.cr4) & Cr4.VME) !== 0;
   if (inVirtual8086 && level < 3 && !(narrow && vme)) raise(Vector.GP, 0);
-  if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'POPF' });
   const stack = StackCursor.current(cpu);
   const image = stack.pop(insn.operandBytes) | 0;
   let mask = ALWAYS & (narrow ? 0xffff : ~0);

@@ -113,8 +113,13 @@ function hlt(cpu: Cpu): void {
   cpu.activity = Activity.HALTED;
 }
 
+/** MONITOR and MWAIT are undefined outside CPL 0 (SDM Vol. 2B; APM Vol. 3). */
+function requireMonitorCpl(cpu: Cpu): void {
+  if (cpu.cpl !== 0) raise(Vector.UD);
+}
+
 function monitor(cpu: Cpu, insn: Insn): void {
-  cpu.requireCpl0();
+  requireMonitorCpl(cpu);
   if (isIntercepted(cpu, 'MONITOR')) return;
   if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
   linearOf(cpu, insn.segment, cpu.registers.gprLow(Gpr.RAX), insn.addressBytes === 8 ? cpu.registers.gprHigh(Gpr.RAX) : 0, 1, false);
@@ -124,7 +129,7 @@ function monitor(cpu: Cpu, insn: Insn): void {
 
 /** MWAIT may end at once for any reason (SDM Vol. 2B): it does, as nothing watches the monitored line. */
 function mwait(cpu: Cpu): void {
-  cpu.requireCpl0();
+  requireMonitorCpl(cpu);
   if (isIntercepted(cpu, 'MWAIT')) return;
   if (cpu.registers.gprLow(Gpr.RCX) !== 0) raise(Vector.GP, 0);
   cpu.monitorArmed = false;

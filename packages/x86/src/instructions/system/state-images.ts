@@ -242,8 +242,10 @@ function xgetbv(cpu: Cpu): void {
 /** XSETBV (SDM Vol. 2D): x87 always, AVX only with SSE, nothing that the model lacks. */
 function xsetbv(cpu: Cpu): void {
   checkXsaveEnabled(cpu);
-  cpu.requireCpl0();
+  // Intel: faults by privilege come before the exit (SDM Vol. 3C, "Relative Priority of Faults and VM Exits"). AMD: the intercept comes before #GP (APM Vol. 2, 15.9).
+  if (cpu.model.vendor === 'intel') cpu.requireCpl0();
   if (cpu.layer !== undefined) cpu.intercept({ kind: 'instruction', mnemonic: 'XSETBV' });
+  cpu.requireCpl0();
   const { registers } = cpu;
   const value = registers.gprLow(Gpr.RAX);
   if (registers.gprLow(Gpr.RCX) !== 0 || registers.gprLow(Gpr.RDX) !== 0) raise(Vector.GP, 0);
