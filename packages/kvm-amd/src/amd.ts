@@ -1,4 +1,4 @@
-import { Svm, type SvmCapabilities, type SvmPresetName } from '@minusone/amdv';
+import { Svm, type SvmCapabilities, SvmCapabilityError, type SvmFeature, type SvmPresetName, svmCapabilities } from '@minusone/amdv';
 import { InvalidArgumentError } from '@minusone/core';
 import type { KvmVendor, VendorVcpu, VendorVcpuParts } from '@minusone/kvm';
 import { amd as amdModel, type CpuModel, cpuModels, type Extension } from '@minusone/x86';
@@ -13,21 +13,25 @@ export interface AmdOptions {
   readonly capabilities?: SvmPresetName | SvmCapabilities;
 }
 
+/** Without nested paging there are no guests here (no shadow paging), without NRIP save no end of an instruction that exited. */
+const NEEDED: readonly SvmFeature[] = ['NP', 'NRIPS'];
+
 /**
  * KVM's vendor module for AMD-V, as Linux's `kvm_amd`: virtual CPUs are VMCBs, their memory nested page tables.
  *
  * @throws {InvalidArgumentError} there is no model of that name, or it is not AMD's
+ * @throws {SvmCapabilityError} the capabilities lack nested paging or NRIP save
  * @example
  * const kvm = new Kvm(amd());
  */
 export function amd(options: AmdOptions = {}): KvmVendor {
   const model = modelOf(options.model ?? amdModel);
-  const { capabilities } = options;
+  const capabilities = capabilitiesOf(options.capabilities ?? 'svm:max');
   return {
     name: 'kvm_amd',
     model,
     tables: nptFormat,
-    createExtension: (): Extension => new Svm(capabilities === undefined ? {} : { capabilities }),
+    createExtension: (): Extension => new Svm({ capabilities }),
     createVcpu(parts: VendorVcpuParts): VendorVcpu {
       if (!(parts.extension instanceof Svm)) {
         throw new InvalidArgumentError(
@@ -39,6 +43,19 @@ export function amd(options: AmdOptions = {}): KvmVendor {
       return new AmdVcpu(parts, parts.extension);
     },
   };
+}
+
+function capabilitiesOf(wanted: SvmPresetName | SvmCapabilities): SvmCapabilities {
+  const capabilities = typeof wanted === 'string' ? svmCapabilities(wanted) : wanted;
+  const missing = NEEDED.filter((feature) => !capabilities.has(feature));
+  if (missing.length > 0) {
+    throw new SvmCapabilityError(
+      `kvm_amd cannot run guests on AMD-V without ${missing.join(' and ')}.`,
+      "Use 'svm:max', or capabilities that have NP and NRIPS.",
+      { missing },
+    );
+  }
+  return capabilities;
 }
 
 function modelOf(model: CpuModel | string): CpuModel {
