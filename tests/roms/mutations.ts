@@ -12,7 +12,7 @@ const STACK_ABSENT_IS_NP = change(
   'selectorFault(cpu, Vector.SS, selector);',
   'selectorFault(cpu, Vector.NP, selector);',
 );
-const DATA_RPL_UNCHECKED = change(`${CPU}/segments/load.ts`, '(selector & 3) > descriptor.dpl || ', '');
+const DATA_CPL_UNCHECKED = change(`${CPU}/segments/load.ts`, ' || cpl > descriptor.dpl', '');
 const HANDLER_KEEPS_TF = change(`${CPU}/transfer/deliver-long.ts`, 'Eflags.TF | Eflags.NT | Eflags.RF', 'Eflags.NT | Eflags.RF');
 const INTERRUPT_GATE_KEEPS_IF = change(`${CPU}/transfer/deliver-long.ts`, '(interruptGate ? Eflags.IF : 0)', '0');
 const GATE_DPL_UNCHECKED = change(
@@ -98,7 +98,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'triple-fault-real': NO_SHUTDOWN,
   'triple-fault-long': NO_SHUTDOWN,
   'segment-load': NO_NULL_DATA,
-  'segment-load-ring3': DATA_RPL_UNCHECKED,
+  'segment-load-ring3': DATA_CPL_UNCHECKED,
   'stack-segment-load': STACK_ABSENT_IS_NP,
   'segment-limits': change(`${CPU}/segments/descriptor.ts`, '(raw << 12) | 0xfff', '(raw << 12)'),
   'segment-types': change(
@@ -133,9 +133,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     'const { registers } = cpu;',
   ),
   'iret-long': change(`${CPU}/transfer/iret.ts`, 'const popsStack = cpu.is64Bit || cpl > cpu.cpl;', 'const popsStack = cpl > cpu.cpl;'),
-  'paging-32bit-rights': NO_WP,
+  'paging-32bit-rights': change(`${MMU}/walk.ts`, 'return user ? Access.READ', 'return true ? Access.READ'),
   'paging-wp': NO_WP,
-  'paging-accessed-dirty': NO_PSE,
+  'paging-accessed-dirty': change(`${MMU}/walk.ts`, '!== 0 ? A | D : A;', '!== 0 ? A | D : 0;'),
   'paging-pse': NO_PSE,
   'paging-tlb': change(`${CPU}/control-registers.ts`, 'cpu.engine.addressSpaceChanged(true);', ''),
   'paging-pae': NO_NX,

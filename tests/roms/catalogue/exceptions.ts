@@ -195,6 +195,7 @@ export const exceptionRoms: readonly Rom[] = [
       ${attempt64('AAM is gone', 'db 0xd4, 0x0a')}
       ${attempt64('far JMP with immediate is gone', 'db 0xea, 0, 0, 0, 0, 0, 0')}
       ${attempt64('ring 0 stack is aligned first', 'sub rsp, 3\nint3')}
+      ${attempt64('where the frame is', `${setIdt64(0x40, gate(Selector.code64, '.handler', Access.interruptGate32))}\nmov rdi, rsp\nsub rsp, 3\nint 0x40\n.handler:\nmov eax, esp\nand eax, 15\nmov rbx, rdi\nsub rbx, rsp\nmov rsp, rdi\nxor edi, edi`)}
       ${attempt64('non-canonical load', 'mov rbx, 0x800000000000\nmov rax, [rbx]')}
       ${attempt64('non-canonical load at its other end', 'mov rbx, 0xffff7fffffffffff\nmov al, [rbx]')}
       ${user64('non-canonical by RSP', 'mov rsp, 0x800000000000\npush rax')}
