@@ -1,0 +1,70 @@
+import type { DebugControl } from '@minusone/kvm';
+import { FIELD } from '@minusone/vtx';
+import { type Cpu, Eflags, State, Vector } from '@minusone/x86';
+import type { ControlStructure } from '../vmcs/control-structure.ts';
+import type { ExecutionControls } from '../vmcs/execution-controls.ts';
+
+/**
+ * Debug registers and the trap flag: the guest's own, or a debugger's that stand in for them (KVM_SET_GUEST_DEBUG). VM entry and exit switch DR7; DR0 to DR3 and DR6 are
+ * left in the processor, and an intercepted #DB does not write DR6 (SDM Vol. 3C, 28.1 "Architectural State Before a VM Exit"). The guest's moves to and from debug
+ * registers exit while a debugger's are there.
+ */
+export class GuestDebug {
+  readonly #structure: ControlStructure;
+  readonly #cpu: Cpu;
+  readonly #controls: ExecutionControls;
+  #singleStep = false;
+  #breakpoints: DebugControl['breakpoints'];
+  /** The guest's DR7 while the debugger's is in the VMCS; its DR0 to DR3 (two halves each) while the debugger's are in the processor. */
+  #dr7 = 0x400;
+  readonly #dr = new Int32Array(8);
+
+  constructor(structure: ControlStructure, cpu: Cpu, controls: ExecutionControls) {
+    this.#structure = structure;
+    this.#cpu = cpu;
+    this.#controls = controls;
+  }
+
+  control(control: DebugControl): void {
+    const dr7 = this.dr7();
+    this.#singleStep = control.singleStep;
+    this.#breakpoints = control.breakpoints;
+    this.setDr7(dr7);
+    this.#controls.exception(Vector.DB, control.interceptDebug);
+    this.#controls.exception(Vector.BP, control.interceptBreakpoint);
+    this.#controls.debugRegisters(control.interceptDebug || control.breakpoints !== undefined);
+    this.#structure.setBits(FIELD.GUEST_RFLAGS, Eflags.TF, control.singleStep ? Eflags.TF : 0);
+  }
+
+  get singleStep(): boolean {
+    return this.#singleStep;
+  }
+  rflags(): number {
+    const value = this.#structure.low(FIELD.GUEST_RFLAGS);
+    return this.#singleStep ? value & ~Eflags.TF : value;
+  }
+  setRflags(value: number): void {
+    this.#structure.set(FIELD.GUEST_RFLAGS, this.#singleStep ? value | Eflags.TF : value);
+  }
+
+  dr7(): number {
+    return this.#breakpoints === undefined ? this.#structure.low(FIELD.GUEST_DR7) : this.#dr7;
+  }
+  setDr7(value: number): void {
+    this.#dr7 = value;
+    this.#structure.set(FIELD.GUEST_DR7, this.#breakpoints?.dr7 ?? value);
+  }
+
+  beforeEntry(): void {
+    if (this.#singleStep) this.#structure.setBits(FIELD.GUEST_RFLAGS, Eflags.TF, Eflags.TF);
+    if (this.#breakpoints === undefined) return;
+    const { registers } = this.#cpu;
+    for (let i = 0; i < 8; i++) this.#dr[i] = registers.get32(State.dr + i * 4);
+    for (let i = 0; i < 4; i++) registers.set64(State.dr + i * 8, this.#breakpoints.addresses[i as 0 | 1 | 2 | 3]);
+  }
+  afterExit(): void {
+    if (this.#breakpoints === undefined) return;
+    const { registers } = this.#cpu;
+    for (let i = 0; i < 8; i++) registers.set32(State.dr + i * 4, this.#dr[i] as number);
+  }
+}

@@ -1,0 +1,57 @@
+import { InvalidArgumentError } from '@minusone/core';
+import type { KvmVendor, VendorVcpu, VendorVcpuParts } from '@minusone/kvm';
+import { Vmx, type VmxCapabilities, type VmxPresetName } from '@minusone/vtx';
+import { type CpuModel, cpuModels, type Extension, intel as intelModel } from '@minusone/x86';
+import { eptFormat } from './ept/ept-format.ts';
+import { IntelVcpu } from './vcpu/intel-vcpu.ts';
+
+/** What the processors that the hypervisor runs on are like. */
+export interface IntelOptions {
+  /** A model of `@minusone/x86`, or its name; Intel's by default. Guests are offered at most its features. */
+  readonly model?: CpuModel | string;
+  /** What VT-x can do there (the capability MSRs), or a preset's name. */
+  readonly capabilities?: VmxPresetName | VmxCapabilities;
+}
+
+/**
+ * KVM's vendor module for VT-x, as Linux's `kvm_intel`: virtual CPUs are VMCSs, their memory extended page tables.
+ *
+ * @throws {InvalidArgumentError} there is no model of that name, or it is not Intel's
+ * @example
+ * const kvm = new Kvm(intel());
+ */
+export function intel(options: IntelOptions = {}): KvmVendor {
+  const model = modelOf(options.model ?? intelModel);
+  const { capabilities } = options;
+  return {
+    name: 'kvm_intel',
+    model,
+    tables: eptFormat,
+    createExtension: (): Extension => new Vmx(capabilities === undefined ? {} : { capabilities }),
+    createVcpu(parts: VendorVcpuParts): VendorVcpu {
+      if (!(parts.extension instanceof Vmx)) {
+        throw new InvalidArgumentError(
+          `A virtual CPU of kvm_intel needs a processor with VT-x, not "${parts.extension.name}".`,
+          'Give the processor the extension that createExtension() of the same vendor made.',
+          { extension: parts.extension.name },
+        );
+      }
+      return new IntelVcpu(parts, parts.extension);
+    },
+  };
+}
+
+function modelOf(model: CpuModel | string): CpuModel {
+  const found = typeof model === 'string' ? cpuModels[model] : model;
+  if (found === undefined) {
+    throw new InvalidArgumentError(`There is no CPU model "${model}".`, `The models are ${Object.keys(cpuModels).join(', ')}.`, { model });
+  }
+  if (found.vendor !== 'intel') {
+    throw new InvalidArgumentError(
+      `The model "${found.name}" is not Intel's, and has no VT-x.`,
+      'Take `intel` of @minusone/x86, or one made from it.',
+      { model: found.name },
+    );
+  }
+  return found;
+}
