@@ -146,6 +146,19 @@ test('SWAPGS exchanges GS.base and IA32_KERNEL_GS_BASE (SDM Vol. 2B, SWAPGS)', (
   expect(m.cpu.msrs.read(0xc0000102)).toBe(0x1000n);
 });
 
+test.each([
+  { fcw: 0x37f, image: 0xffff, loaded: 0x7f7f, why: 'all exceptions are masked' },
+  { fcw: 0x37e, image: 0x0001, loaded: 0x8081, why: 'an invalid operation is pending' },
+  { fcw: 0x37e, image: 0x8082, loaded: 0x0002, why: 'the only flag is of a masked exception' },
+])('FXRSTOR makes ES and B of the flags and masks it loads: $why (SDM Vol. 1, 8.1.3.3)', ({ fcw, image, loaded }) => {
+  const m = new TestMachine().protected({ long: true }).code([0x0f, 0xae, 0x0b, 0xf4]).setGpr(3, 0x8000); // fxrstor [rbx]
+  m.physical.write16(0x8000, fcw);
+  m.physical.write16(0x8002, image);
+  m.physical.write32(0x8018, 0x1f80);
+  m.run();
+  expect(m.cpu.registers.get32(State.fsw)).toBe(loaded);
+});
+
 test('FXSAVE and FXRSTOR keep x87, SSE and MXCSR; a reserved bit of MXCSR is #GP(0) (SDM Vol. 1, 10.5.1)', () => {
   const m = new TestMachine().protected({ long: true }).code([0x0f, 0xae, 0x03, 0x0f, 0xae, 0x0b, 0xf4]).setGpr(3, 0x8000); // fxsave [rbx]; fxrstor [rbx]
   const { registers } = m.cpu;

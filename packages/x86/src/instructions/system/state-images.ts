@@ -5,6 +5,7 @@ import { raise, Vector } from '../../cpu/fault.ts';
 import type { Insn } from '../../decode/insn.ts';
 import { Gpr, State } from '../../state/layout.ts';
 import { type InstructionRow, system } from '../../table/row.ts';
+import { summarized } from '../x87/stack.ts';
 import { locate } from './operand-access.ts';
 
 /** FXSAVE, FXRSTOR, XSAVE and its kin, XGETBV, XSETBV (SDM Vol. 1, chapter 13; 10.5). Images are built and taken apart as bytes: plain copying. */
@@ -96,7 +97,7 @@ function takeX87(cpu: Cpu, view: DataView, wide: boolean): void {
   // Bit 6 of FCW always reads 1; 7 and 13 to 15 are reserved.
   registers.set32(State.fcw, (view.getUint16(0, true) & 0x1f7f) | 0x40);
   const fsw = view.getUint16(2, true);
-  registers.set32(State.fsw, fsw);
+  registers.set32(State.fsw, summarized(fsw, view.getUint16(0, true)));
   registers.set32(State.ftw, view.getUint8(4));
   registers.set32(State.fop, view.getUint16(6, true) & 0x7ff);
   registers.set64(State.fip, wide ? view.getBigUint64(8, true) : BigInt(view.getUint32(8, true)));

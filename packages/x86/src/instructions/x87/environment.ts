@@ -5,13 +5,13 @@ import type { Registers } from '../../state/registers.ts';
 import { type InstructionRow, system } from '../../table/row.ts';
 import { locate, readMemory } from '../system/operand-access.ts';
 import { FCW_BITS, FCW_ONE } from './control.ts';
+import { Fsw, summarized } from './stack.ts';
 
 /**
  * The x87's environment (14 or 28 bytes) and whole state (94 or 108) in memory, in four formats: 16 or 32 bits by operand size, with selectors in protected mode or with
  * linear addresses in real-address and virtual-8086 mode (SDM Vol. 1, 8.1.10, Figures 8-9 to 8-12). 64-bit mode uses those of protected mode.
  */
 
-const ES_AND_B = 0x8080;
 const REGISTER_BYTES = 10;
 /** Two bits a register in the tag word. */
 const Tag = { VALID: 0, ZERO: 1, SPECIAL: 2, EMPTY: 3 } as const;
@@ -77,9 +77,7 @@ function setEnvironment(cpu: Cpu, items: readonly number[], wide: boolean): void
   const [fcw, fsw, ftw, word3, word4, word5, word6] = items as [number, number, number, number, number, number, number];
   registers.set32(State.fcw, (fcw & FCW_BITS) | FCW_ONE);
   registers.set32(State.ftw, abridgedTagWord(ftw));
-  // ES and B follow from the flags and masks, whatever was stored.
-  const unmasked = fsw & ~fcw & 0x3f;
-  registers.set32(State.fsw, (fsw & 0xffff & ~ES_AND_B) | (unmasked !== 0 ? ES_AND_B : 0));
+  registers.set32(State.fsw, summarized(fsw, fcw));
   let [fip, fdp, fop, fcs, fds] = [word3, word5, 0, 0, 0];
   if (cpu.isProtected) {
     fcs = word4 & 0xffff;
@@ -131,7 +129,7 @@ function fnstenv(cpu: Cpu, insn: Insn): void {
   storeEnvironment(cpu, insn);
   const { registers } = cpu;
   registers.set32(State.fcw, registers.get32(State.fcw) | 0x3f);
-  registers.set32(State.fsw, registers.get32(State.fsw) & ~ES_AND_B);
+  registers.set32(State.fsw, registers.get32(State.fsw) & ~(Fsw.ES | Fsw.B));
 }
 
 function fldenv(cpu: Cpu, insn: Insn): void {

@@ -28,6 +28,12 @@ import { State } from '../../state/layout.ts';
 
 /** Bits of the status word. SF comes with the exception flags IE DE ZE OE UE PE (bits 0-5). */
 export const Fsw = { SF: 0x40, ES: 0x80, C0: 0x100, C1: 0x200, C2: 0x400, C3: 0x4000, B: 0x8000, TOP_SHIFT: 11 } as const;
+
+/** A status word as it is loaded from memory: ES and B follow from the exception flags and the control word's masks, whatever was stored (SDM Vol. 1, 8.1.3.3). */
+export function summarized(fsw: number, fcw: number): number {
+  const isPending = (fsw & ~fcw & 0x3f) !== 0;
+  return (fsw & 0xffff & ~(Fsw.ES | Fsw.B)) | (isPending ? Fsw.ES | Fsw.B : 0);
+}
 /** IE with SF: stack overflow (C1 = 1) or underflow (C1 = 0). */
 export const STACK_FAULT: number = Fsw.SF | 1;
 
