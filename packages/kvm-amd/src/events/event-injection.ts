@@ -32,7 +32,7 @@ export function isSoftwareEvent(event: VendorEvent): boolean {
 export function interruptedEvent(low: number, errorCode: number, injected: VendorEvent | undefined): VendorEvent | undefined {
   if ((low & EventInformation.VALID) === 0) return undefined;
   const vector = low & EventInformation.VECTOR;
-  if (injected !== undefined && isSoftwareEvent(injected) && injected.vector === vector) return injected;
+  if (injected !== undefined && injected.vector === vector && (isSoftwareEvent(injected) || injected.type === 'exception')) return injected;
   const code = (low & EventInformation.ERROR_CODE_VALID) !== 0 ? errorCode >>> 0 : undefined;
   switch ((low >>> EventInformation.TYPE_SHIFT) & 7) {
     case SvmEventType.INTR:

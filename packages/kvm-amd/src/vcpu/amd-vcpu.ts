@@ -2,6 +2,7 @@ import { formatExplanation, type Svm, SvmExit, VMCB_FIELD } from '@minusone/amdv
 import {
   type DebugControl,
   type DescriptorTableState,
+  EVERY_PRIORITY,
   type SegmentState,
   type VendorEvent,
   VendorExit,
@@ -159,11 +160,11 @@ export class AmdVcpu implements VendorVcpu {
     return true;
   }
 
-  /** MOV to CR8 while its value matters: done here, and news for KVM only where it went below the threshold. A value that is #GP(0) is left to KVM. */
+  /** MOV to CR8 while its value matters: done here, and news for KVM only where it went below the threshold. A value that is #GP(0) is left to KVM, and so is each where KVM wants to hear of all. */
   #cr8Written(): boolean {
     const { exit } = this;
     const registers = this.#registers;
-    if (exit.gpr < 0 || exit.instructionLength === 0) return true;
+    if (exit.gpr < 0 || exit.instructionLength === 0 || this.#events.threshold === EVERY_PRIORITY) return true;
     const value = registers.gprLow(exit.gpr);
     if (value >>> 0 > 15 || registers.gprHigh(exit.gpr) !== 0) return true;
     this.#block.set(VMCB_FIELD.V_TPR, Clean.TPR, value);

@@ -66,7 +66,7 @@ export class IntelVcpu implements VendorVcpu {
     this.#state = new GuestState(structure);
     this.#nmi = new NmiMask(structure, this.#controls);
     this.#events = new GuestEvents(structure, this.#controls, this.#nmi);
-    this.#priority = new TaskPriority(structure, pages);
+    this.#priority = new TaskPriority(structure, this.#controls, pages);
     this.#debug = new GuestDebug(structure, cpu, this.#controls);
     this.#translations = new Translations(structure, vmx, root, tag);
     this.#msrBitmap = new MsrBitmap(pages);

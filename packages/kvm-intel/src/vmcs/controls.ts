@@ -39,7 +39,7 @@ const CHOICES: readonly ControlChoice[] = [
       'useMsrBitmaps',
       'activateSecondaryControls',
     ],
-    sometimes: ['interruptWindowExiting', 'nmiWindowExiting', 'monitorTrapFlag', 'movDrExiting'],
+    sometimes: ['interruptWindowExiting', 'nmiWindowExiting', 'monitorTrapFlag', 'movDrExiting', 'cr8LoadExiting'],
     whereOffered: [],
   },
   {

@@ -7,6 +7,7 @@ const INTERRUPT_WINDOW = controlBit('primary', 'interruptWindowExiting');
 const NMI_WINDOW = controlBit('primary', 'nmiWindowExiting');
 const MONITOR_TRAP = controlBit('primary', 'monitorTrapFlag');
 const MOV_DR = controlBit('primary', 'movDrExiting');
+const CR8_LOAD = controlBit('primary', 'cr8LoadExiting');
 const HLT = controlBit('primary', 'hltExiting');
 const PAUSE = controlBit('primary', 'pauseExiting');
 const MONITOR_AND_MWAIT = controlBit('primary', 'monitorExiting') | controlBit('primary', 'mwaitExiting');
@@ -45,6 +46,10 @@ export class ExecutionControls {
   }
   debugRegisters(on: boolean): void {
     this.#primary(MOV_DR, on);
+  }
+  /** MOV to CR8. */
+  cr8Loads(on: boolean): void {
+    this.#primary(CR8_LOAD, on);
   }
   idle(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void {
     this.#primary(HLT, exits.hlt);

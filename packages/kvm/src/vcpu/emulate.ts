@@ -3,6 +3,7 @@ import { AccessKind, type LoggedAccess } from '../emulation/access-log.ts';
 import { Emulation } from '../emulation/emulator.ts';
 import { explainGuest } from '../emulation/explain.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
+import { EVERY_PRIORITY } from '../vendor/vendor.ts';
 import { Completion } from './completion-kinds.ts';
 import type { VcpuCore } from './core.ts';
 import { shutdown } from './inject-events.ts';
@@ -79,7 +80,7 @@ function finish(core: VcpuCore, priorityBefore: number): VcpuExit | undefined {
     core.lapic.taskPriority = priority << 4;
     return undefined;
   }
-  core.vendor.setTaskPriority(priority, 0);
+  core.vendor.setTaskPriority(priority, EVERY_PRIORITY);
   return priority < priorityBefore ? { reason: 'setTpr' } : undefined;
 }
 

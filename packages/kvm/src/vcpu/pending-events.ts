@@ -99,6 +99,11 @@ export class PendingEvents {
     exception.payload = payload ?? 0n;
   }
 
+  /** #BP or #OF of an INT3 or INTO that stands at RIP, as if it had been interrupted in delivery: they return behind their instruction, of one byte. */
+  resumeSoftException(vector: number): void {
+    this.interrupted({ type: 'software-exception', vector, errorCode: undefined, instructionLength: 1 });
+  }
+
   /** What hardware was delivering when an exit came between (IDT-vectoring information): it will be injected again. Whatever was injected and is not among it has been delivered. */
   interrupted(event: VendorEvent | undefined): void {
     this.exceptionInjected = false;

@@ -1,4 +1,5 @@
 import { Dr6, Gpr, Segment, State } from '@minusone/x86';
+import { EVERY_PRIORITY } from '../vendor/vendor.ts';
 import type { VcpuCore } from './core.ts';
 
 /** RESET or INIT of a virtual CPU (SDM Vol. 3A, Table 9-1): the vendor module resets its control block, this the rest. */
@@ -6,6 +7,8 @@ export function resetVcpu(core: VcpuCore, init: boolean): void {
   const { vendor, cpu, events, vm } = core;
   const { registers } = cpu;
   vendor.reset(init);
+  // The VMM that has the local APIC hears of CR8 (`setTpr`).
+  if (core.lapic === undefined) vendor.setTaskPriority(0, EVERY_PRIORITY);
   for (let gpr = 0; gpr < 16; gpr++) registers.setGprHalves(gpr, 0, 0);
   registers.setGprHalves(Gpr.RDX, core.cpuid.find(1, 0)?.eax ?? vm.host.model.signature, 0);
   registers.set64(State.cr2, 0n);

@@ -1,4 +1,4 @@
-import type { Cpu } from '@minusone/x86';
+import { type Cpu, Vector } from '@minusone/x86';
 import type { CpuidEntry } from '../cpuid/cpuid-entry.ts';
 import { InvalidStateError, VcpuBusyError, WrongOrderError } from '../errors.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
@@ -307,12 +307,12 @@ export class Vcpu {
   translate(linear: bigint): KvmTranslation {
     return translateLinear(this.#state(), linear);
   }
-  /** KVM_SET_GUEST_DEBUG (4.87). */
+  /** KVM_SET_GUEST_DEBUG (4.87). `injectBp` gives the guest the #BP of an INT3 that stands at RIP, which `useSwBp` has taken. */
   setGuestDebug(control: GuestDebugControl): void {
     const core = this.#state();
     core.debug.set(core, control);
-    if (control.injectDb === true) core.events.queueException(1);
-    if (control.injectBp === true) core.events.queueException(3);
+    if (control.injectDb === true) core.events.queueException(Vector.DB);
+    if (control.injectBp === true) core.events.resumeSoftException(Vector.BP);
   }
   /** KVM_SET_TSC_KHZ (4.55). 0: the host's. @throws {InvalidStateError} another frequency: the hardware does not scale the TSC */
   setTscKhz(khz: number): void {

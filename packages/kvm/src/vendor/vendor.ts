@@ -20,6 +20,9 @@ export interface KvmVendor {
   createVcpu(parts: VendorVcpuParts): VendorVcpu;
 }
 
+/** A task-priority threshold that every write of CR8 is below. */
+export const EVERY_PRIORITY = 16;
+
 /** What a virtual CPU is made of. */
 export interface VendorVcpuParts {
   /** The emulated processor that serves this virtual CPU, and nobody else. */
@@ -154,7 +157,10 @@ export interface VendorVcpu {
   /** Exit as soon as a maskable interrupt (an NMI) could be delivered. */
   setInterruptWindow(wanted: boolean): void;
   setNmiWindow(wanted: boolean): void;
-  /** CR8 of a guest with a local APIC of KVM's: TPR bits 7:4, kept by the extension, and below which priority (0-15) a write is to exit (TPR threshold; on AMD-V CR8 writes exit instead where needed). */
+  /**
+   * CR8, kept by the extension (TPR bits 7:4), and below which priority (0-15) a write is to exit (TPR threshold; on AMD-V CR8 writes exit instead where needed). A threshold of
+   * `EVERY_PRIORITY`: each write exits as CONTROL_REGISTER, for a local APIC that is the user's.
+   */
   taskPriority(): number;
   setTaskPriority(priority: number, threshold: number): void;
 

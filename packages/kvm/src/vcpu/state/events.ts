@@ -1,4 +1,4 @@
-import { State } from '@minusone/x86';
+import { State, Vector } from '@minusone/x86';
 import { InvalidStateError } from '../../errors.ts';
 import type { VcpuCore } from '../core.ts';
 
@@ -88,7 +88,10 @@ export function setVcpuEvents(core: VcpuCore, state: KvmVcpuEvents): void {
   const { exception, interrupt, nmi } = state;
   events.exceptionInjected = exception.injected;
   events.exceptionPending = !exception.injected && exception.pending;
-  events.exceptionType = 'exception';
+  // #BP and #OF are those of the instruction at RIP.
+  const isSoft = exception.injected && (exception.nr === Vector.BP || exception.nr === Vector.OF);
+  events.exceptionType = isSoft ? 'software-exception' : 'exception';
+  if (isSoft) events.instructionLength = 1;
   Object.assign(events.exception, {
     vector: exception.nr,
     hasErrorCode: exception.hasErrorCode,

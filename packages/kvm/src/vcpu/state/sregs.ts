@@ -1,5 +1,6 @@
 import { Cr0, Cr4, cr4Allowed, Efer, Segment, State } from '@minusone/x86';
 import { InvalidStateError } from '../../errors.ts';
+import { EVERY_PRIORITY } from '../../vendor/vendor.ts';
 import type { VcpuCore } from '../core.ts';
 
 /** `struct kvm_segment`. Flags are 0 or 1. */
@@ -179,7 +180,7 @@ function setCommon(
   const isPae = (cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0;
   if (isPae) vendor.setPdptes(pdptrs ?? pdptesAt(core, Number(sregs.cr3 & 0xffffffe0n)));
   const priority = Number(sregs.cr8 & 15n);
-  if (core.lapic === undefined) vendor.setTaskPriority(priority, 0);
+  if (core.lapic === undefined) vendor.setTaskPriority(priority, EVERY_PRIORITY);
   else if (core.lapic.taskPriority >>> 4 !== priority) core.lapic.taskPriority = priority << 4;
   vendor.flushGuestTlb();
   core.stateChanged();
