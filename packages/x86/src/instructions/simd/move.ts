@@ -89,20 +89,30 @@ export const simdMoveRows: readonly InstructionRow[] = [
     SSE_OPTIONS,
   ),
   instruction('STMXCSR', ['NP 0F AE /3 Md'], (e) => e.dst.write(e.mxcsr), SSE_OPTIONS),
-  /** MASKMOVDQU (SDM Vol. 2B): bytes whose mask sign is set go to DS:rDI; the others are neither read nor written. */
+  /**
+   * MASKMOVDQU (SDM Vol. 2B): bytes whose mask sign is set go to DS:rDI; the others are neither read nor written. As two halves: alignment checking, if any, is by 8 bytes (SDM Vol. 3A, 6.15
+   * "Interrupt 17").
+   */
   instruction('MASKMOVDQU', ['66 0F F7 /r Vdq,Udq'], (e) => maskedStore(e, 16), { ...SSE2_OPTIONS, dependsOn: (insn) => insn.segment }),
   instruction('MASKMOVQ', ['NP 0F F7 /r Pq,Nq'], (e) => maskedStore(e, 8), { ...MMX_SSE_OPTIONS, dependsOn: (insn) => insn.segment }),
 ];
 
 function maskedStore(e: Parameters<Semantics>[0], bytes: 8 | 16): void {
-  const offset = e.gpr(Gpr.RDI, e.addressBytes).read();
-  const place = e.memory(offset, bytes, e.insn.segment);
+  const place = e.memory(e.gpr(Gpr.RDI, e.addressBytes).read(), 8, e.insn.segment);
   const asVector = (x: ReturnType<typeof place.read>): ReturnType<typeof place.read> => (bytes === 16 ? x : i64x2.splat(x));
   const mask = e.let(i8x16.shrS(asVector(e.src.read()), i32(7)));
   const data = asVector(e.dst.read());
   const all = bytes === 16 ? i8x16.bitmask(mask) : and(i8x16.bitmask(mask), i32(0xff));
   e.if(ne(all, i32(0)), () => {
-    const merged = simd.v128.bitselect(data, asVector(place.readForWrite()), mask);
-    place.write(bytes === 16 ? merged : i64x2.extractLane(merged, 0));
+    const low = place.readForWrite();
+    if (bytes === 8) {
+      place.write(i64x2.extractLane(simd.v128.bitselect(data, i64x2.splat(low), mask), 0));
+      return;
+    }
+    const upper = place.part(8, 8);
+    const old = i64x2.replaceLane(i64x2.splat(low), 1, upper.readForWrite());
+    const merged = e.let(simd.v128.bitselect(data, old, mask));
+    place.write(i64x2.extractLane(merged, 0));
+    upper.write(i64x2.extractLane(merged, 1));
   });
 }

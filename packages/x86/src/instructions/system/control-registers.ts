@@ -1,5 +1,5 @@
 import { Cr0, Cr4 } from '../../cpu/control-bits.ts';
-import { readCr8, writeCr0, writeCr3, writeCr4, writeCr8 } from '../../cpu/control-registers.ts';
+import { readCr8, refusesControlRegister, writeCr0, writeCr3, writeCr4, writeCr8 } from '../../cpu/control-registers.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import { raise, Vector } from '../../cpu/fault.ts';
 import type { Insn } from '../../decode/insn.ts';
@@ -89,6 +89,8 @@ export const controlRegisterRows: readonly InstructionRow[] = [
   system('MOV', ['0F 22 /r Cy,Ry f64'], (cpu, insn) => {
     const register = controlRegister(cpu, insn);
     const value = gprValue(cpu, insn.rm);
+    // AMD: what is illegal about the value comes before the intercept (APM Vol. 2, 15.9 "Instruction Intercepts"); Intel's exits come first (SDM Vol. 3C, 26.1.3).
+    if (cpu.layer !== undefined && cpu.model.vendor === 'amd' && refusesControlRegister(cpu, register, value)) raise(Vector.GP, 0);
     if (cpu.layer !== undefined && cpu.isIntercepted({ kind: 'control-register', register, write: true, gpr: insn.rm, value, by: 'mov' }))
       return;
     writeControlRegister(cpu, register, value);
@@ -111,9 +113,12 @@ export const controlRegisterRows: readonly InstructionRow[] = [
   // LMSW: PE can be set, not cleared.
   system('LMSW', ['0F 01 /6 Ew'], (cpu, insn) => {
     cpu.requireCpl0();
+    // AMD: the intercept, which does not ask for the value, comes before the access to memory (APM Vol. 2, 15.9 "Instruction Intercepts").
+    if (cpu.layer !== undefined && cpu.model.vendor === 'amd')
+      cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: 0n, by: 'lmsw', source: 0 });
     const source = readRm(cpu, insn, 2);
     const next = (cpu.registers.get32(State.cr0) & ~0xe) | (source & 0xf);
-    if (cpu.layer !== undefined)
+    if (cpu.layer !== undefined && cpu.model.vendor !== 'amd')
       cpu.intercept({ kind: 'control-register', register: 0, write: true, gpr: -1, value: BigInt(next >>> 0), by: 'lmsw', source });
     writeCr0(cpu, merged(cpu, 0, next));
   }),

@@ -136,6 +136,12 @@ function fldenv(cpu: Cpu, insn: Insn): void {
   setEnvironment(cpu, readEnvironment(cpu, insn), isWide(insn));
 }
 
+/*
+ * With alignment checking it is the image that has to be aligned, by 4, or by 2 with 16-bit operands (SDM Vol. 3A, Table 6-7 "Alignment Requirements by Data Type"); the registers in
+ * it then stand on even addresses, and are accessed by words.
+ */
+type Five = [number, number, number, number, number];
+
 /** FNSAVE: environment, then ST(0) to ST(7); then as FNINIT. */
 function fnsave(cpu: Cpu, insn: Insn): void {
   const { registers } = cpu;
@@ -145,9 +151,7 @@ function fnsave(cpu: Cpu, insn: Insn): void {
   for (let i = 0; i < 8; i++) {
     const from = register((topOf(registers) + i) & 7);
     const to = start + i * REGISTER_BYTES;
-    write(cpu, insn, to, 4, registers.get32(from));
-    write(cpu, insn, to + 4, 4, registers.get32(from + 4));
-    write(cpu, insn, to + 8, 2, registers.get32(from + 8));
+    for (let at = 0; at < REGISTER_BYTES; at += 2) write(cpu, insn, to + at, 2, registers.get32(from + (at & ~3)) >>> ((at & 2) * 8));
   }
   registers.set32(State.fcw, 0x37f);
   for (const field of [State.fsw, State.ftw, State.fop, State.fip, State.fip + 4, State.fcs, State.fdp, State.fdp + 4, State.fds]) {
@@ -160,8 +164,8 @@ function frstor(cpu: Cpu, insn: Insn): void {
   const start = environmentBytes(insn);
   const environment = readEnvironment(cpu, insn);
   const contents = Array.from({ length: 8 }, (_, i) => {
-    const from = start + i * REGISTER_BYTES;
-    return [readMemory(cpu, insn, 4, from), readMemory(cpu, insn, 4, from + 4), readMemory(cpu, insn, 2, from + 8)] as const;
+    const [a, b, c, d, e] = Array.from({ length: 5 }, (_, n) => readMemory(cpu, insn, 2, start + i * REGISTER_BYTES + n * 2)) as Five;
+    return [a | (b << 16), c | (d << 16), e] as const;
   });
   setEnvironment(cpu, environment, isWide(insn));
   for (const [i, [low, high, signExponent]] of contents.entries()) {

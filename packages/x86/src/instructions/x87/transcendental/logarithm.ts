@@ -140,7 +140,11 @@ export const logarithm: Subroutine = subroutine('x87.logarithm', { params: ['i32
   });
   f.if(eq(y.kind, i32(Kind.INFINITY)), () => returnSigned(f, cpu, Kind.INFINITY, xor(y.sign, isBelow), denormal));
   f.if(eq(y.kind, i32(Kind.ZERO)), () => returnSigned(f, cpu, Kind.ZERO, xor(y.sign, isBelow), denormal));
-  f.return(or(or(denormal, i32(Flag.PE)), f.call(link(productWithLogarithm), cpu, control))); // PE even of powers of 2
+  // Inexact by nature (SDM Vol. 1, 8.5.6), even of powers of 2: so a tiny product has underflowed, although it be a denormal (4.9.1.5).
+  const flags = f.let(f.call(link(productWithLogarithm), cpu, control));
+  const product = readSlot(f, cpu, Slot.R);
+  const isDenormal = and(eq(product.kind, i32(Kind.FINITE)), geS(product.significand, i64(0)));
+  f.return(or(or(denormal, i32(Flag.PE)), or(flags, select(isDenormal, i32(Flag.UE), i32(0)))));
 });
 
 /** (cpu, control) -> flags: R = B * log2(A + 1): SDM Vol. 2A, FYL2XP1. A is to be between the root of 1/2 and that of 2, less 1. */

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { runOnSilicon, type SiliconCase, siliconAvailable } from '../../../../../../tests/silicon/harness.ts';
+import { TestMachine } from '../../../cpu/test-machine.ts';
 import { randomSource } from '../../../softfloat/testing/corners.ts';
+import { State } from '../../../state/layout.ts';
 import { compileRows, type RowCase } from '../testing/row-runner.ts';
 import { type Before, before, describeState, ourState, setState } from '../testing/x87-state.ts';
 import { transcendentalRows } from './rows.ts';
@@ -67,4 +69,15 @@ describe.skipIf(unavailable)('x87 transcendental instructions, against the proce
       expect(far).toBeLessThan(results.length / 10);
     },
   );
+});
+
+test('FYL2X: a tiny product has underflowed even where it is a denormal, as the result is inexact by nature (SDM Vol. 1, 4.9.1.5, 8.5.6)', () => {
+  const m = new TestMachine().protected().code([0xdb, 0xe3, 0xdb, 0x2d, 0, 0x70, 0, 0, 0xdb, 0x2d, 0x10, 0x70, 0, 0, 0xd9, 0xf1, 0xf4]); // fninit; fld [7000h]; fld [7010h]; fyl2x
+  m.bytes(0x7000, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0]); // the least denormal
+  m.bytes(0x7010, [0, 0, 0, 0, 0, 0, 0, 0x80, 0x6a, 0x3f]); // 2^-149
+  expect(m.run()).toBe('halted');
+  const { registers } = m.cpu;
+  expect([registers.get64(State.fpr + 7 * 16), registers.get32(State.fpr + 7 * 16 + 8)]).toEqual([149n, 0x8000]);
+  // PE, UE, DE.
+  expect(registers.get32(State.fsw) & 0x3f).toBe(0x32);
 });
