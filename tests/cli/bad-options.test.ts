@@ -28,8 +28,14 @@ const MISTAKES: readonly (readonly [what: string, args: readonly string[], says:
   ['a flat image without an address', ['run', '--flat', kernel], /does not say where the image goes.*FILE@ADDR/],
   ['a flat image above 1 MiB', ['run', '--flat', `${kernel}@0x100000`], /'0x100000' is no possible address/],
   ['a flat image at no number', ['run', '--flat', `${kernel}@seven`], /'seven' is no possible address/],
-  ['an unknown accelerator', ['run', '--flat', guest, '--accel', 'kvm'], /no accelerator 'kvm'.*Use none/],
+  ['an unknown accelerator', ['run', '--flat', guest, '--accel', 'kvm'], /no accelerator 'kvm'.*Use none or vtx or amdv/],
   ['an unknown CPU model', ['run', '--flat', guest, '--model', 'z80'], /no CPU model 'z80'.*intel.*amd/],
+  [
+    'VT-x in an AMD CPU',
+    ['run', '--flat', guest, '--accel', 'vtx', '--model', 'amd'],
+    /model amd has no VT-x.*--model intel.*--accel amdv/,
+  ],
+  ['AMD-V in an Intel CPU', ['run', '--flat', guest, '--accel', 'amdv', '--model', 'intel'], /model intel has no AMD-V.*--accel vtx/],
   ['an unknown clock', ['run', '--flat', guest, '--clock', 'sun'], /no clock 'sun'.*virtual or host/],
   ['no processors', ['run', '--flat', guest, '--cpus', '0'], /'0' is no possible number of processors.*1 to 64/],
   ['too many processors', ['run', '--flat', guest, '--cpus', '65'], /'65' is no possible number of processors/],
@@ -77,15 +83,18 @@ describe('help and version', () => {
   test.each([['--help'], ['-h'], ['help']])('%s lists the commands', async (flag) => {
     const io = memoryIo();
     expect(await main([flag], io)).toBe(0);
-    for (const name of ['run', 'linux', 'guests', 'disasm', 'demo']) expect(io.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+    for (const name of ['run', 'linux', 'guests', 'disasm', 'explain', 'demo']) expect(io.stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
   });
 
-  test.each([['run'], ['linux'], ['guests'], ['disasm'], ['demo']])('%s --help lists its options, whatever else is given', async (name) => {
-    const io = memoryIo();
-    expect(await main([name, 'a', 'b', '--help'], io)).toBe(0);
-    expect(io.stdout).toMatch(`usage: minusone ${name}`);
-    expect(io.stdout).toMatch(/^ {2}--help /m);
-  });
+  test.each([['run'], ['linux'], ['guests'], ['disasm'], ['explain'], ['demo']])(
+    '%s --help lists its options, whatever else is given',
+    async (name) => {
+      const io = memoryIo();
+      expect(await main([name, 'a', 'b', '--help'], io)).toBe(0);
+      expect(io.stdout).toMatch(`usage: minusone ${name}`);
+      expect(io.stdout).toMatch(/^ {2}--help /m);
+    },
+  );
 
   test('run --help names every option of the command line', async () => {
     const io = memoryIo();

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -53,7 +53,7 @@ describe.concurrent('minusone as a process', () => {
   });
 
   test('what comes through the pipe later reaches the guest later', async () => {
-    const { child, said, ended } = start('run', '--flat', files.flat('echo'), '--timeout', '40');
+    const { child, said, ended } = start('run', '--flat', files.flat('echoByInterrupt'), '--timeout', '50');
     child.stdin.write('one ');
     await until(() => said.stdout === 'one ');
     child.stdin.write('two.');
@@ -76,41 +76,46 @@ describe.concurrent('minusone as a process', () => {
 
 // util-linux's `script` gives a command a terminal of its own.
 describe.skipIf(spawnSync('script', ['--version']).status !== 0 || !existsSync('/bin/stty'))('on a real terminal', () => {
-  function onTerminal(command: string, typed: string) {
+  /** @param onReady called when the machine runs and the terminal is its own */
+  function onTerminal(command: string, onReady: (child: ChildProcessWithoutNullStreams) => void) {
     const before = files.write('before', '');
     const after = files.write('after', '');
     const line = `stty -a > ${before}; ${command}; echo "status $?"; stty -a > ${after}`;
     const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: 'pipe' });
     let output = '';
+    let isReady = false;
     child.stdout.on('data', (data) => {
       output += data;
-      if (typed !== '' && output.includes('Ctrl-A x leaves')) {
-        const keys = typed;
-        typed = '';
-        setTimeout(() => child.stdin.write(keys), 500);
-      }
+      if (isReady || !output.includes('Ctrl-A x leaves')) return;
+      isReady = true;
+      setTimeout(() => onReady(child), 500);
     });
     return new Promise<{ output: string; before: string; after: string }>((resolve) =>
       child.on('close', () => resolve({ output, before: readFileSync(before, 'utf8'), after: readFileSync(after, 'utf8') })),
     );
   }
+  const type = (keys: string) => (child: ChildProcessWithoutNullStreams) => child.stdin.write(keys);
   const minusone = [process.execPath, ...COMMAND].join(' ');
 
   test('Ctrl-A x leaves with status 0, and the terminal is as it was', async () => {
-    const { output, before, after } = await onTerminal(`${minusone} run --flat ${files.flat('loopForEver')} --timeout 50`, 'abc\x01x');
+    const { output, before, after } = await onTerminal(
+      `${minusone} run --flat ${files.flat('loopForEver')} --timeout 50`,
+      type('abc\x01x'),
+    );
     expect(output).toMatch('status 0');
     expect(after).toBe(before);
   });
 
   test('Ctrl-C goes to the guest', async () => {
-    const { output } = await onTerminal(`${minusone} run --flat ${files.flat('echo')} --timeout 50`, '\x03.');
+    const { output } = await onTerminal(`${minusone} run --flat ${files.flat('echo')} --timeout 50`, type('\x03.'));
     expect(output).toMatch('\x03.');
     expect(output).toMatch('status 1');
   });
 
   test('after SIGTERM the terminal is as it was', async () => {
-    const command = `(${minusone} run --flat ${files.flat('loopForEver')} < /dev/tty & pid=$!; sleep 6; kill $pid; wait $pid)`;
-    const { output, before, after } = await onTerminal(command, '');
+    const pid = files.write('pid', '');
+    const command = `(${minusone} run --flat ${files.flat('loopForEver')} < /dev/tty & echo $! > ${pid}; wait $!)`;
+    const { output, before, after } = await onTerminal(command, () => process.kill(Number(readFileSync(pid, 'utf8')), 'SIGTERM'));
     expect(output).toMatch('Ctrl-A x leaves');
     expect(output).toMatch('status 143');
     expect(after).toBe(before);
