@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
  * All benchmarks, one process each so that none warms the next one up. Every figure stands beside a peer or a baseline measured in the same run. `npm run bench`;
  * with names (`npm run bench -- jit`) only those.
  */
-const BENCHMARKS = ['jit', 'start-up', 'linux-boot'] as const;
+const BENCHMARKS = ['jit', 'start-up', 'linux-boot', 'kvm-exits', 'kvm-paging', 'kvm-boot'] as const;
 const wanted = process.argv.slice(2);
 
 for (const name of BENCHMARKS) {

@@ -1,7 +1,8 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { defaultCache, kernelAndInitrd } from './guests.ts';
 import { median } from './statistics.ts';
+import { type Boot, untilPrompt } from './until-prompt.ts';
 
 /**
  * Debian's cloud kernel to the shell's prompt: our interpreter, our JIT, and, where it is installed, QEMU's TCG, taken in turns. Seconds of wall time from process
@@ -10,45 +11,6 @@ import { median } from './statistics.ts';
  *     npx tsx --conditions=@minusone/source bench/linux-boot.ts [runs]
  */
 const CLI = fileURLToPath(new URL('../packages/minusone/dist/main.js', import.meta.url));
-const PROMPT = '~ # ';
-const LIMIT_MS = 240_000;
-
-interface Boot {
-  readonly seconds: number;
-  /** Peak resident memory in MiB. */
-  readonly memory: number;
-}
-
-/** Runs a command until its output shows the prompt, then ends it. */
-function untilPrompt(command: string, args: readonly string[]): Promise<Boot> {
-  return new Promise((resolve, reject) => {
-    const start = performance.now();
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
-    const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
-    let output = '';
-    let seconds: number | undefined;
-    let memory = 0;
-    child.stdout.on('data', (bytes: Buffer) => {
-      output = (output + bytes.toString('latin1')).slice(-4096);
-      if (seconds !== undefined || !output.includes(PROMPT)) return;
-      seconds = (performance.now() - start) / 1000;
-      memory = peakMemory(child.pid ?? 0);
-      child.kill('SIGKILL');
-    });
-    child.on('error', reject);
-    child.on('close', () => {
-      clearTimeout(limit);
-      if (seconds === undefined) reject(new Error(`${command} did not reach the prompt; it ended with:\n${output.slice(-600)}`));
-      else resolve({ seconds, memory });
-    });
-  });
-}
-
-/** VmHWM of a process in MiB (Linux). */
-function peakMemory(pid: number): number {
-  const { stdout } = spawnSync('sh', ['-c', `grep VmHWM /proc/${pid}/status`], { encoding: 'utf8' });
-  return Math.round(Number(/(\d+)/.exec(stdout)?.[1] ?? 0) / 1024);
-}
 
 const guests = await kernelAndInitrd(defaultCache());
 if (guests === undefined) {
