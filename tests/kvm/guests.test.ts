@@ -1,10 +1,7 @@
-import type { KvmVendor } from '@minusone/kvm';
-import { amd } from '@minusone/kvm-amd';
 import { describe, expect, test } from 'vitest';
 import { guestPrograms, registersAtEnd } from './guests.ts';
 import { runGuest } from './run-guest.ts';
-
-const vendors: readonly (readonly [string, () => KvmVendor])[] = [['AMD-V', amd]];
+import { vendors } from './vendors.ts';
 
 describe.each(vendors)('guest programs on %s: exits and their data as the KVM API says', (_name, vendor) => {
   test.each(guestPrograms.map((guest) => [guest.name, guest] as const))('%s', (_what, guest) => {

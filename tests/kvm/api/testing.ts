@@ -1,13 +1,6 @@
 import { Kvm, type KvmVendor, type Vcpu, type VcpuExit, type Vm, type VmOptions } from '@minusone/kvm';
-import { amd } from '@minusone/kvm-amd';
-import { intel } from '@minusone/kvm-intel';
 import { describe } from 'vitest';
-
-/** Every rule holds on either vendor's hardware. */
-export const vendors: readonly (readonly [name: string, vendor: () => KvmVendor])[] = [
-  ['AMD-V', () => amd()],
-  ['VT-x', () => intel()],
-];
+import { vendors } from '../vendors.ts';
 
 export function onEither(rules: (vendor: () => KvmVendor) => void): void {
   describe.each(vendors)('%s', (_name, vendor) => rules(vendor));

@@ -1,7 +1,7 @@
-import { amd } from '@minusone/kvm-amd';
 import { describe, expect, test } from 'vitest';
 import { guestPrograms } from '../guests.ts';
 import { runGuest } from '../run-guest.ts';
+import { vendors } from '../vendors.ts';
 import { hostIsVirtual, nativeKvmUnavailable, runNatively } from './native-kvm.ts';
 
 const unavailable = nativeKvmUnavailable();
@@ -14,7 +14,7 @@ describe.skipIf(unavailable !== undefined)("line by line as under the host's KVM
     test.skipIf(isVirtual && guest.needsBareHost)(guest.name, () => {
       const native = runNatively(guest);
       expect(native.slice(0, -1)).toEqual(guest.exits);
-      expect(runGuest(amd(), guest)).toEqual(native);
+      for (const [name, vendor] of vendors) expect(runGuest(vendor(), guest), name).toEqual(native);
     });
   }
 });
