@@ -56,14 +56,17 @@ function enter(code: Uint8Array, bits: 16 | 32 | 64, registers: Readonly<Record<
 }
 
 describe('exits and what EXITINFO1, EXITINFO2 and nRIP say of them (APM Vol. 2, Appendix C)', () => {
-  test.each(cases)('%s', (what, code, exit, registers) => {
-    const bits = what.startsWith('VMMCALL') || what.startsWith('VMRUN') || what.startsWith('STGI') ? 64 : what.startsWith('M') ? 32 : 16;
-    const guest = enter(code, bits, registers);
-    expect(guest.vcpu.exit).toMatchObject(exit);
-    // A fault-like exit: RIP stands at the instruction.
-    expect(guest.rip).toBe(CODE);
-    expect(guest.vcpu.isInGuest).toBe(false);
-  });
+  test.each(cases.map(([what, code, exit, registers = {}]) => ({ what, code, exit, registers })))(
+    '$what',
+    ({ what, code, exit, registers }) => {
+      const bits = what.startsWith('VMMCALL') || what.startsWith('VMRUN') || what.startsWith('STGI') ? 64 : what.startsWith('M') ? 32 : 16;
+      const guest = enter(code, bits, registers);
+      expect(guest.vcpu.exit).toMatchObject(exit);
+      // A fault-like exit: RIP stands at the instruction.
+      expect(guest.rip).toBe(CODE);
+      expect(guest.vcpu.isInGuest).toBe(false);
+    },
+  );
 });
 
 test('a guest touches its own control registers, flags and time without an exit', () => {

@@ -187,7 +187,7 @@ test('x2APIC: transitions, MSR rules, 32-bit destinations (SDM Vol. 3A, 10.12)',
   expect(apic.writeMsr(0x802, 0n)).toBe(false);
   // LINT0: bits 12 and 14 are read-only, not reserved (SDM Vol. 3A, Figure 10-8); bit 13 with bit 19 is out of the register's own.
   expect(apic.writeMsr(0x835, 0x5700n)).toBe(true);
-  expect(apic.readRegister(ApicRegister.LVT_LINT0) & 0x5000).toBe(0);
+  expect((apic.readRegister(ApicRegister.LVT_LINT0) as number) & 0x5000).toBe(0);
   expect(apic.writeMsr(0x835, 0x80700n)).toBe(false);
   expect(apic.readMsr(0x80e)).toBeUndefined();
   expect(apic.writeMsr(0x830, (1n << 32n) | 0x60n)).toBe(true);
