@@ -27,11 +27,6 @@ const CODE_DPL_UNCHECKED = change(`${CPU}/transfer/far-jump.ts`, '(selector & 3)
 const NO_TS_ON_TASK_SWITCH = change(`${CPU}/transfer/task-switch.ts`, 'registers.get32(State.cr0) | Cr0.TS', 'registers.get32(State.cr0)');
 const NO_NT = change(`${CPU}/transfer/task-switch.ts`, 'image.flags |= Eflags.NT;', '');
 const NO_T_FLAG = change(`${CPU}/transfer/task-switch.ts`, 'cpu.pendingDebug |= Dr6.BT', 'cpu.pendingDebug |= 0');
-const TASK_DATA_IS_GP = change(
-  `${CPU}/transfer/task-switch.ts`,
-  'checkDataSegment(cpu, selector, cpl, Vector.TS)',
-  'checkDataSegment(cpu, selector, cpl, Vector.GP)',
-);
 const NO_SINGLE_STEP = change(`${CPU}/cpu.ts`, 'this.pendingDebug |= Dr6.BS;', 'this.pendingDebug |= 0;');
 const MOV_SS_HOLDS_NO_TRAP = change(
   `${CPU}/cpu.ts`,
@@ -167,33 +162,33 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'debug-long': change(`${CPU}/debug.ts`, 'if (value >> 32n !== 0n) raise(Vector.GP, 0);', ''),
   'task-jmp': NO_TS_ON_TASK_SWITCH,
   'task-call-iret': NO_NT,
-  'task-fault': TASK_DATA_IS_GP,
+  'task-fault': change(`${CPU}/transfer/task-switch.ts`, 'if (!code.isPresent) selectorFault(cpu, Vector.NP, cs);', ''),
   'task-16bit': NO_TS_ON_TASK_SWITCH,
   'task-nested-ring3': NO_NT,
   'task-trap-cr3': NO_T_FLAG,
   'v86-iopl3': change(`${SYSTEM}/flags.ts`, 'iopl(cpu.registers) === 3 : iopl', 'false : iopl'),
   'v86-iopl0': change(`${CPU}/transfer/iret.ts`, 'if (!ioplIs3 && !(vme && bytes === 2)) raise(Vector.GP, 0);', ''),
   'v86-segments': change(
-    `${CPU}/transfer/far-jump.ts`,
-    'const limit = cpu.isVirtual8086 ? 0xffff : limitOf(registers, Segment.CS);\n  if (offset >>> 0 > limit) raise(Vector.GP, 0);\n  if (cpu.isVirtual8086) setVirtual8086Segment',
-    'if (false) setVirtual8086Segment',
+    `${CPU}/segments/segment-register.ts`,
+    'selector, 0xf3, 0xffff, selector << 4',
+    'selector, 0xf3, 0xfffff, selector << 4',
   ),
   'v86-enter': change(
     `${CPU}/transfer/deliver-protected.ts`,
     'if (fromVirtual8086 && cpl !== 0) selectorFault(cpu, Vector.GP, selector);',
     '',
   ),
-  'v86-vme': change(`${SYSTEM}/flags.ts`, 'writeEflags(cpu.registers, 0, Eflags.VIF);', ''),
+  'v86-vme': change(`${SYSTEM}/flags.ts`, 'writeEflags(cpu.registers, 0, Eflags.VIF);', 'writeEflags(cpu.registers, 0, 0);'),
   'interrupt-shadow': STI_WITHOUT_SHADOW,
-  'interrupt-priority': change(`${CPU}/apic/local-apic.ts`, 'if ((this.#svr & SVR_SUPPRESS_EOI) === 0)', 'if (false)'),
+  'interrupt-priority': change(
+    `${CPU}/apic/local-apic.ts`,
+    'vector >>> 4 > this.processorPriority >>> 4',
+    'vector >>> 4 > this.#tpr >>> 4',
+  ),
   nmi: IRET_KEEPS_NMI_BLOCKED,
   'apic-timer': change(`${CPU}/apic/local-apic.ts`, 'if (register === ApicRegister.LVT_TIMER) this.#timer.setLvt(value);', ''),
-  'pic-pit': INTERRUPT_GATE_KEEPS_IF,
-  'hlt-real': change(
-    `${CPU}/transfer/deliver-real.ts`,
-    'Eflags.IF | Eflags.TF | Eflags.AC | Eflags.RF',
-    'Eflags.TF | Eflags.AC | Eflags.RF',
-  ),
+  'pic-pit': change('packages/devices/src/interrupts/i8259.ts', 'this.#isr |= bit;', 'void bit;'),
+  'hlt-real': change(`${SYSTEM}/processor.ts`, 'cpu.activity = Activity.HALTED;', ''),
   'interrupt-ring3': change(
     `${CPU}/transfer/deliver-protected.ts`,
     'stack.push(bytes, registers.gprLow(Gpr.RSP));',
@@ -218,8 +213,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   ),
   'sysenter-long': change(
     `${SYSTEM}/fast-system-calls.ts`,
-    'const ipHigh = to64 ? registers.gprHigh(Gpr.RDX) : 0;',
-    'const ipHigh = registers.gprHigh(Gpr.RDX);',
+    'if (!isCanonical(cpu, ipHigh) || !isCanonical(cpu, spHigh)) raise(Vector.GP, 0);',
+    '',
   ),
   'syscall-sysret': change(`${SYSTEM}/fast-system-calls.ts`, 'flags & ~mask & ~Eflags.RF', 'flags & ~Eflags.RF'),
   swapgs: change(`${SYSTEM}/fast-system-calls.ts`, 'msrs.store(Msr.KERNEL_GS_BASE, base);', ''),
@@ -259,5 +254,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'io-breakpoints': change(`${CPU}/debug.ts`, 'overlaps(each, port, 0, bytes)', 'overlaps(each, port, 0, 1)'),
   'paging-5level': change('packages/x86/src/semantics/emit-base.ts', 'mode.la57 ? 57 : 48', '48'),
   'address-size-long': change('packages/x86/src/decode/decoder.ts', 'prefixes.rex = 0; // A REX', '// A REX'),
-  'segment-base-wrap': change(`${CPU}/segments/descriptor.ts`, '(raw << 12) | 0xfff', 'raw'),
+  'segment-base-wrap': change(
+    'packages/x86/src/semantics/memory-access.ts',
+    "extendU(add(loadAt(cpu, segmentOffset(segment, 'base'), 4), first))",
+    "extendU(or(loadAt(cpu, segmentOffset(segment, 'base'), 4), first))",
+  ),
 };
