@@ -32,10 +32,13 @@ async function bundle(example: string): Promise<string> {
   return (outputFiles[0] as { text: string }).text;
 }
 
-test('the first example is bundled without anything that only Node has', async () => {
-  const script = await bundle('first-machine');
-  expect(script).not.toMatch(/\bfrom\s*["']node:|\brequire\(/);
-});
+test.each(['first-machine', 'kvm-both-vendors', 'vtx-hypervisor', 'amdv-hypervisor', 'explain-entry'])(
+  '%s is bundled without anything that only Node has',
+  async (example) => {
+    const script = await bundle(example);
+    expect(script).not.toMatch(/\bfrom\s*["']node:|\brequire\(/);
+  },
+);
 
 describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
   let browser: Browser | undefined;
@@ -44,6 +47,9 @@ describe.skipIf(!existsSync(CHROMIUM))(`in ${CHROMIUM}`, () => {
   test.each([
     ['first-machine', /^Hello from ring minus one!\n81 instructions\n$/],
     ['mmio-device', /^alarm at 25 degrees\n$/],
+    ['kvm-hello', /^Hello from ring minus one!\n$/],
+    ['kvm-both-vendors', /^kvm_intel: out 10 51.*\n.*"IO_INSTRUCTION":3.*\nkvm_amd: out 10 51.*\n.*"IOIO":3.*\n$/],
+    ['ept-violation', /\nEPT_VIOLATION at 1007\n/],
     ['page-tables', /= physical 0x8000, in a page of 2 MBytes/],
   ])('%s prints on the page what it prints in Node', { timeout: 120_000 }, async (example, expected) => {
     browser ??= await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
