@@ -1,6 +1,6 @@
 import { MachineMemory, PAGE_BYTES } from '@minusone/memory';
 import { expect, test } from 'vitest';
-import { testPages } from '../testing/test-pages.ts';
+import { testPages } from '../../../../tests/kvm/vendors/test-pages.ts';
 import { ioPermissionMap, MsrPermissionMap } from './permission-maps.ts';
 
 const memory = new MachineMemory({ ramBytes: 2 ** 20, reservedBytes: 2 ** 20 });

@@ -11,7 +11,7 @@ export const IDT = 0x3000;
 export const PAGE_TABLES = 0x1_0000;
 const GUEST_BYTES = 0x4_0000;
 
-/** A vendor module's virtual CPU without KVM: guest memory of 256 KiB at 0, in nested tables made by hand; its registers are read and written as KVM would. */
+/** A vendor module's virtual CPU without KVM: guest memory of 256 KiB at 0, in second-stage tables made by hand; its registers are read and written as KVM would. */
 export class VendorMachine {
   readonly memory: MachineMemory = new MachineMemory({ ramBytes: 2 ** 22, reservedBytes: 16 * 2 ** 20 });
   readonly pages: HostPages;
