@@ -136,6 +136,16 @@ describe.each(ACCELERATORS)('--accel %s', (accel) => {
   });
 });
 
+test.each([
+  ['nothing said', [], 'EPT_VIOLATION'],
+  ['an Intel CPU', ['--model', 'intel'], 'EPT_VIOLATION'],
+  ['an AMD CPU', ['--model', 'amd'], 'NPF'],
+])('without --accel: VT-x, or what the CPU model has: %s', async (_what, args, exit) => {
+  const io = memoryIo();
+  expect(await main(['run', '--flat', files.flat('debugExit5'), '--stats', ...args], io)).toBe(11);
+  expect(JSON.parse(io.stderr).exits).toHaveProperty(exit);
+});
+
 test('the bare CPU and both extensions execute the same instructions, whatever the model', async () => {
   const input = files.write('input', '.');
   const counts = [];

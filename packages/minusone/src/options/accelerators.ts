@@ -5,14 +5,16 @@ import type { CpuModel } from '@minusone/x86';
 export const ACCELERATORS = ['none', 'vtx', 'amdv'] as const;
 export type AcceleratorName = (typeof ACCELERATORS)[number];
 
-/** What runs a guest where nothing is said. */
-export const DEFAULT_ACCELERATOR: AcceleratorName = 'none';
-
 /** As people call it. */
 export const ACCELERATOR_TITLES: Readonly<Record<AcceleratorName, string>> = { none: 'bare CPU', vtx: 'VT-x', amdv: 'AMD-V' };
 
 /** The CPU model that has the extension; the bare CPU may be either. */
 export const ACCELERATOR_MODELS: Readonly<Record<AcceleratorName, string>> = { none: 'intel', vtx: 'intel', amdv: 'amd' };
+
+/** What runs a guest where nothing is said: the extension that the CPU model has. */
+export function defaultAccelerator(model: CpuModel | undefined): AcceleratorName {
+  return ACCELERATORS.find((name) => name !== 'none' && ACCELERATOR_MODELS[name] === model?.vendor) ?? 'vtx';
+}
 
 /** The accelerator of that name: KVM on an emulated extension, or the bare emulated CPU. */
 export async function acceleratorOf(name: AcceleratorName, model: CpuModel): Promise<'none' | Accelerator> {

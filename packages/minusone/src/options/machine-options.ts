@@ -8,7 +8,7 @@ import {
   ACCELERATORS,
   type AcceleratorName,
   acceleratorOf,
-  DEFAULT_ACCELERATOR,
+  defaultAccelerator,
 } from './accelerators.ts';
 import { type OptionRow, oneOf, type ParsedOptions, seconds, wholeNumber } from './option.ts';
 import { readNamedFile } from './read-file.ts';
@@ -22,11 +22,11 @@ export const MACHINE_OPTIONS: readonly OptionRow[] = [
   {
     name: 'accel',
     value: 'none|vtx|amdv',
-    help: `what runs the processors: the bare emulated CPU, or KVM on emulated VT-x or AMD-V; default ${DEFAULT_ACCELERATOR}`,
+    help: 'what runs the processors: the bare emulated CPU, or KVM on emulated VT-x or AMD-V; default vtx, but with --model amd amdv',
   },
   { name: 'memory', value: 'SIZE', help: 'RAM, with K, M or G; default 512M' },
   { name: 'cpus', value: 'N', help: `processors, 1 to ${MAX_CPUS}; default 1` },
-  { name: 'model', value: 'intel|amd', help: 'the CPU that the guest sees; default intel, but with amdv amd' },
+  { name: 'model', value: 'intel|amd', help: 'the CPU that the guest sees; default intel, but with --accel amdv amd' },
   { name: 'input', value: 'FILE', help: "what is typed to the guest, read whole before it starts; '-': standard input" },
   { name: 'timeout', value: 'SECONDS', help: 'end with status 124 after so much wall time' },
   { name: 'clock', value: 'virtual|host', help: 'time by instructions executed, or by the wall; default: host on a terminal' },
@@ -61,9 +61,12 @@ export async function machineSettings(options: ParsedOptions, io: CliIo, acceler
   const clock = options.value('clock');
   const isOnTerminal = io.input.isTerminal && io.isOutputTerminal;
   const chosenClock: ClockKind = clock === undefined ? (isOnTerminal ? 'host' : 'virtual') : oneOf('clock', clock, CLOCKS);
-  const accel = accelerator ?? oneOf('accelerator', options.value('accel') ?? DEFAULT_ACCELERATOR, ACCELERATORS);
-  const modelName = oneOf('CPU model', options.value('model') ?? ACCELERATOR_MODELS[accel], Object.keys(cpuModels));
-  const model = cpuModels[modelName] as CpuModel;
+  const modelNamed = options.value('model');
+  const modelGiven = modelNamed === undefined ? undefined : cpuModels[oneOf('CPU model', modelNamed, Object.keys(cpuModels))];
+  const accelNamed = options.value('accel');
+  const accelGiven = accelNamed === undefined ? undefined : oneOf('accelerator', accelNamed, ACCELERATORS);
+  const accel = accelerator ?? accelGiven ?? defaultAccelerator(modelGiven);
+  const model = modelGiven ?? (cpuModels[ACCELERATOR_MODELS[accel]] as CpuModel);
   requireExtension(accel, model);
   const boot: BootOptions = {
     accel: await acceleratorOf(accel, model),
