@@ -89,10 +89,10 @@ error: action=report
     await writeFile(join(folder, 'rc'), configuration);
     await writeFile(join(folder, 'go'), 'c\n');
     const { stdout, timedOut } = await run('bochs', ['-q', '-f', join(folder, 'rc'), '-rc', join(folder, 'go')]);
-    // The ROM's output stands between the debugger's first line and its last, which may follow text that ends in no newline.
-    const first = /^\(0\) \[.*\n/m.exec(stdout);
+    // The ROM's output stands between the debugger's first lines, one a processor, and its last, which may follow text that ends in no newline.
+    const first = /(?:^\(\d\) \[.*\n)+/m.exec(stdout);
     const rest = first === null ? '' : stdout.slice(first.index + first[0].length);
-    const last = rest.search(/\(0\)\.\[\d/);
+    const last = rest.search(/\(\d\)\.\[\d/);
     // The debugger speaks up once more where it cannot disassemble the last instruction.
     const output = (last < 0 ? rest : rest.slice(0, last)).replace(/^bx_dbg_read.*\n/gm, '');
     const text = await readFile(log, 'latin1').catch(() => '');
@@ -107,7 +107,7 @@ export function runOnQemu(rom: Uint8Array, { cpus = 1 }: RomMachine = {}): Promi
   return withFolder(rom, async (_folder, file) => {
     const machine = [
       '-accel',
-      'tcg',
+      'tcg,thread=single',
       '-cpu',
       'max',
       '-smp',

@@ -7,6 +7,7 @@ import { modeSwitchRoms } from './mode-switches.ts';
 import { pagingRoms } from './paging.ts';
 import { paging5LevelRoms } from './paging-5level.ts';
 import { privilegedRoms } from './privileged.ts';
+import { processorRoms } from './processors.ts';
 import { segmentRoms } from './segments.ts';
 import { taskRoms } from './tasks.ts';
 import { transferRoms } from './transfers.ts';
@@ -26,6 +27,7 @@ export const roms: readonly Rom[] = [
   ...taskRoms,
   ...virtual8086Roms,
   ...interruptRoms,
+  ...processorRoms,
   ...privilegedRoms,
   ...memoryAndStateRoms,
 ];
