@@ -28,7 +28,7 @@ async function install(subject: PackedPackage): Promise<string> {
   return project;
 }
 
-describe.each(workspacePackages())('$manifest.name, packed', ({ folder, manifest }) => {
+describe.each(workspacePackages())('$manifest.name, packed', { timeout: 240_000 }, ({ folder, manifest }) => {
   const subject = () => packed.find((candidate) => candidate.folder === folder) as PackedPackage;
 
   test('declares what a package must: no side effects, faces with types, a licence', () => {
@@ -76,6 +76,6 @@ describe.each(workspacePackages())('$manifest.name, packed', ({ folder, manifest
 
     const { code } = await transform(example ?? '', { loader: 'ts', target: 'es2023' });
     writeFileSync(join(project, 'example.mjs'), code);
-    await run(process.execPath, ['example.mjs'], { cwd: project, timeout: 50_000 });
+    await run(process.execPath, ['example.mjs'], { cwd: project, timeout: 120_000 });
   });
 });
