@@ -134,7 +134,7 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'paging-pse': NO_PSE,
   'paging-tlb': change(`${CPU}/control-registers.ts`, 'cpu.engine.addressSpaceChanged(true);', ''),
   'paging-pae': NO_NX,
-  'paging-pae-pdpte': change(`${CPU}/control-registers.ts`, 'if (refused) raise(Vector.GP, 0);\n  entries', 'entries'),
+  'paging-pae-pdpte': change(`${CPU}/control-registers.ts`, 'const refused = entries.some(', 'const refused = [].some('),
   'paging-4level': NO_RESERVED_BITS,
   'smep-smap': change(`${CPU}/control-registers.ts`, 'smap: (cr4 & Cr4.SMAP) !== 0', 'smap: false'),
   'page-crossing': change(
@@ -195,16 +195,8 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     'stack.push(bytes, 0);',
   ),
   'x2apic-cr8': change(`${CPU}/control-registers.ts`, 'if (value > 15n) raise(Vector.GP, 0);', ''),
-  'control-registers': change(
-    `${CPU}/control-registers.ts`,
-    'if ((value & Cr0.NW) !== 0 && (value & Cr0.CD) === 0) raise(Vector.GP, 0);',
-    '',
-  ),
-  'control-registers-long': change(
-    `${CPU}/control-registers.ts`,
-    '} else if (cpu.is64Bit || (cr4 & Cr4.PCIDE) !== 0) {',
-    '} else if ((cr4 & Cr4.PCIDE) !== 0) {',
-  ),
+  'control-registers': change(`${CPU}/control-registers.ts`, '(value & Cr0.NW) !== 0 && (value & Cr0.CD) === 0', 'false'),
+  'control-registers-long': change(`${CPU}/control-registers.ts`, 'cpu.is64Bit || (cr4 & Cr4.PCIDE) !== 0', '(cr4 & Cr4.PCIDE) !== 0'),
   'msr-faults': change(`${SYSTEM}/processor.ts`, "system('RDMSR', ['0F 32'], rdmsr", "system('RDMSR', ['0F 32'], rdtsc"),
   'sysenter-sysexit': change(
     `${SYSTEM}/fast-system-calls.ts`,

@@ -41,30 +41,33 @@ export function cr4Allowed(cpu: Cpu): number {
   return allowed;
 }
 
+/** The conditions of #GP(0) of MOV CR0 that need no memory. `high`: bits 63:32 of the value. */
+function refusesCr0(cpu: Cpu, value: number, high: number): boolean {
+  const { registers } = cpu;
+  if (high !== 0) return true;
+  if ((value & Cr0.PG) !== 0 && (value & Cr0.PE) === 0) return true;
+  if ((value & Cr0.NW) !== 0 && (value & Cr0.CD) === 0) return true;
+  const next = (value & CR0_DEFINED) | Cr0.ET;
+  if (cpu.extensions.some((extension) => extension.refusesControlRegister?.(cpu, 0, next))) return true;
+  if (((registers.get32(State.cr0) ^ next) & Cr0.PG) === 0) return false;
+  const cr4 = registers.get32(State.cr4);
+  if ((next & Cr0.PG) === 0) return cpu.is64Bit || (cr4 & Cr4.PCIDE) !== 0;
+  // SDM Vol. 3A, 9.8.5: PAE must be on, and CS.L off (16-bit TSS too is refused).
+  if ((registers.get32(State.efer) & Efer.LME) === 0) return false;
+  return (cr4 & Cr4.PAE) === 0 || (attributesOf(registers, Segment.CS) & Attribute.L) !== 0;
+}
+
 /** MOV CR0 and LMSW. `high`: bits 63:32 of the value. */
 export function writeCr0(cpu: Cpu, value: number, high = 0): void {
+  if (refusesCr0(cpu, value, high)) raise(Vector.GP, 0);
   const { registers } = cpu;
   const old = registers.get32(State.cr0);
   const cr4 = registers.get32(State.cr4);
   const efer = registers.get32(State.efer);
-  if (high !== 0) raise(Vector.GP, 0);
-  if ((value & Cr0.PG) !== 0 && (value & Cr0.PE) === 0) raise(Vector.GP, 0);
-  if ((value & Cr0.NW) !== 0 && (value & Cr0.CD) === 0) raise(Vector.GP, 0);
   const next = (value & CR0_DEFINED) | Cr0.ET;
-  const refused = cpu.extensions.some((extension) => extension.refusesControlRegister?.(cpu, 0, next));
-  if (refused) raise(Vector.GP, 0);
 
   if (((old ^ next) & Cr0.PG) !== 0) {
-    if ((next & Cr0.PG) !== 0) {
-      if ((efer & Efer.LME) !== 0) {
-        // SDM Vol. 3A, 9.8.5: PAE must be on, and CS.L off (16-bit TSS too is refused).
-        if ((cr4 & Cr4.PAE) === 0 || (attributesOf(registers, Segment.CS) & Attribute.L) !== 0) raise(Vector.GP, 0);
-      } else if ((cr4 & Cr4.PAE) !== 0) {
-        loadPdptes(cpu, registers.get32(State.cr3));
-      }
-    } else if (cpu.is64Bit || (cr4 & Cr4.PCIDE) !== 0) {
-      raise(Vector.GP, 0);
-    }
+    if ((next & Cr0.PG) !== 0 && (efer & Efer.LME) === 0 && (cr4 & Cr4.PAE) !== 0) loadPdptes(cpu, registers.get32(State.cr3));
   } else if ((next & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0 && ((old ^ next) & (Cr0.CD | Cr0.NW)) !== 0) {
     // SDM Vol. 3A, 4.4.1: changes of CD, NW or PG load the PDPTEs.
     loadPdptes(cpu, registers.get32(State.cr3));
@@ -92,6 +95,12 @@ function enterRealMode(cpu: Cpu): void {
   setSegment(registers, Segment.CS, selectorOf(registers, Segment.CS), kept | 0x93, limit, baseLowOf(registers, Segment.CS));
 }
 
+/** The condition of #GP(0) of MOV CR3 in long mode. Bit 63 with PCIDE is none of the address. */
+function refusesCr3(cpu: Cpu, value: bigint): boolean {
+  const pcide = (cpu.registers.get32(State.cr4) & Cr4.PCIDE) !== 0;
+  return (pcide ? BigInt.asUintN(63, value) : value) >> BigInt(cpu.model.physicalBits) !== 0n;
+}
+
 /** MOV CR3. Bit 63 with PCIDE: translations of the new PCID stay. */
 export function writeCr3(cpu: Cpu, value: bigint): void {
   const { registers } = cpu;
@@ -99,8 +108,8 @@ export function writeCr3(cpu: Cpu, value: bigint): void {
   const pcide = (cr4 & Cr4.PCIDE) !== 0;
   let next = value;
   if (cpu.isLongMode) {
+    if (refusesCr3(cpu, value)) raise(Vector.GP, 0);
     if (pcide) next &= ~(1n << 63n);
-    if (next >> BigInt(cpu.model.physicalBits) !== 0n) raise(Vector.GP, 0);
   } else {
     next &= 0xffffffffn;
     if (cpu.isPaging && (cr4 & Cr4.PAE) !== 0) loadPdptes(cpu, Number(next));
@@ -119,17 +128,43 @@ export function loadCr3ForTask(cpu: Cpu, value: number): void {
   writeCr3(cpu, BigInt(value >>> 0));
 }
 
-/** MOV CR4. */
-export function writeCr4(cpu: Cpu, value: number, high = 0): void {
+/** The conditions of #GP(0) of MOV CR4 that need no memory. */
+function refusesCr4(cpu: Cpu, value: number, high: number): boolean {
   const { registers } = cpu;
   const old = registers.get32(State.cr4);
   const long = cpu.isLongMode;
-  if (high !== 0 || (value & ~cr4Allowed(cpu)) !== 0) raise(Vector.GP, 0);
+  if (high !== 0 || (value & ~cr4Allowed(cpu)) !== 0) return true;
   // SDM Vol. 2B, MOV CR: PAE cannot be cleared, nor LA57 changed, in IA-32e mode.
-  if (long && ((value & Cr4.PAE) === 0 || ((old ^ value) & Cr4.LA57) !== 0)) raise(Vector.GP, 0);
+  if (long && ((value & Cr4.PAE) === 0 || ((old ^ value) & Cr4.LA57) !== 0)) return true;
   // SDM Vol. 3A, 4.10.1: PCIDE only in IA-32e mode, and set only with CR3[11:0] = 0.
-  if ((value & Cr4.PCIDE) !== 0 && (old & Cr4.PCIDE) === 0 && (!long || (registers.get32(State.cr3) & 0xfff) !== 0)) raise(Vector.GP, 0);
-  if (cpu.extensions.some((extension) => extension.refusesControlRegister?.(cpu, 4, value))) raise(Vector.GP, 0);
+  if ((value & Cr4.PCIDE) !== 0 && (old & Cr4.PCIDE) === 0 && (!long || (registers.get32(State.cr3) & 0xfff) !== 0)) return true;
+  return cpu.extensions.some((extension) => extension.refusesControlRegister?.(cpu, 4, value) === true);
+}
+
+/** Whether MOV to a control register is #GP(0) for its value alone: exceptions that AMD's intercepts come behind (APM Vol. 2, 15.9 "Instruction Intercepts"). */
+export function refusesControlRegister(cpu: Cpu, register: number, value: bigint): boolean {
+  const low = Number(BigInt.asIntN(32, value));
+  const high = Number(BigInt.asIntN(32, value >> 32n));
+  switch (register) {
+    case 0:
+      return refusesCr0(cpu, low, high);
+    case 3:
+      return cpu.isLongMode && refusesCr3(cpu, value);
+    case 4:
+      return refusesCr4(cpu, low, high);
+    case 8:
+      return value > 15n;
+    default:
+      return false;
+  }
+}
+
+/** MOV CR4. */
+export function writeCr4(cpu: Cpu, value: number, high = 0): void {
+  if (refusesCr4(cpu, value, high)) raise(Vector.GP, 0);
+  const { registers } = cpu;
+  const old = registers.get32(State.cr4);
+  const long = cpu.isLongMode;
   const changed = old ^ value;
   if (cpu.isPaging && !long && (value & Cr4.PAE) !== 0 && (changed & (Cr4.PAE | Cr4.PGE | Cr4.PSE | Cr4.SMEP)) !== 0) {
     loadPdptes(cpu, registers.get32(State.cr3));
@@ -165,7 +200,9 @@ export function loadPdptes(cpu: Cpu, cr3: number): void {
   const refused = entries.some((entry) =>
     pdpteHasReservedBits(Number(BigInt.asIntN(32, entry)), Number(BigInt.asIntN(32, entry >> 32n)), cpu.model.physicalBits),
   );
-  if (refused) raise(Vector.GP, 0);
+  // With AMD's nested paging the entries are looked at when a walk uses them (APM Vol. 2, 15.25.10 "Legacy PAE Mode").
+  const checkedAtUse = cpu.stage !== null && cpu.model.vendor === 'amd';
+  if (refused && !checkedAtUse) raise(Vector.GP, 0);
   entries.forEach((entry, i) => {
     cpu.registers.set64(State.pdptes + i * 8, entry);
   });
