@@ -88,8 +88,7 @@ export const controlChecks: readonly VmrunCheck[] = [
     section: '15.20',
     fields: ['EVENTINJ', 'EFER', 'CR0', 'CS_ATTRIBUTES'],
     holds: (view) => !view.injects || view.injectedType !== SvmEventType.EXCEPTION || !view.is64Bit || view.injectedVector !== BOUND_RANGE,
-    says: (view) =>
-      `${view.text('EVENTINJ')}: vector ${view.injectedVector} cannot happen in 64-bit mode, which has neither INTO nor BOUND`,
+    says: (view) => `${view.text('EVENTINJ')}: #BR cannot happen in 64-bit mode`,
     suggest: () => ({ EVENTINJ: 0n }),
     breakIt: { change: () => ({ EVENTINJ: 0x8000_0305n }) },
   },

@@ -1,4 +1,4 @@
-import { asm64 } from '@minusone/asm';
+import { asm32, asm64 } from '@minusone/asm';
 import { Gpr, Segment, State, segmentOffset } from '@minusone/x86';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -109,6 +109,18 @@ describe('what VMRUN loads and #VMEXIT saves (APM Vol. 2, 15.5.1, 15.6)', () => 
     expect(host.enter()).toBe(SvmExit.NPF);
     expect([host.get('EXITINFO1'), host.num('EXITINFO2')]).toEqual([0x2_0000_0006n, 0x5000]);
   });
+});
+
+test('with nested paging an illegal PDPTE is no #GP of MOV CR3: it faults when it is used (APM Vol. 2, 15.25.10)', () => {
+  const host = new TestHost().real().load(asm32`
+    mov eax, 0x5000
+    mov cr3, eax
+    mov al, [0x40000000]`);
+  host.write64(0x5000, 0x6001n).write64(0x5008, 0x6003n).write64(0x6000, 0x83n);
+  host.set({ CR0: 0x8001_0011n, CR4: 0x20n, CR3: 0x5000n, CS_ATTRIBUTES: 0xc9bn, CS_LIMIT: 0xffff_ffffn, DS_LIMIT: 0xffff_ffffn });
+  host.set({ INTERCEPT_EXCEPTIONS: (1n << 13n) | (1n << 14n) });
+  expect(host.enter()).toBe(SvmExit.EXCP14);
+  expect([host.num('EXITINFO1'), host.num('EXITINFO2')]).toEqual([9, 0x4000_0000]);
 });
 
 describe('the host is given back by #VMEXIT (APM Vol. 2, 15.6)', () => {

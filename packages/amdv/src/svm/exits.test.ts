@@ -32,14 +32,14 @@ const cases: readonly Case[] = [
   { name: 'CR0_READ', set: { INTERCEPT_CR: bit(0) }, code: long`smsw ax` },
   { name: 'CR3_READ', set: { INTERCEPT_CR: bit(3) }, code: long`mov r9, cr3`, info1: bit(63) | 9n },
   { name: 'CR8_READ', set: { INTERCEPT_CR: bit(8) }, code: long`mov rax, cr8`, info1: bit(63) },
-  { name: 'CR0_WRITE', set: { INTERCEPT_CR: bit(16) }, code: long`mov cr0, rcx`, info1: bit(63) | 1n },
+  { name: 'CR0_WRITE', set: { INTERCEPT_CR: bit(16) }, before: long`mov ecx, 0x80000033`, code: long`mov cr0, rcx`, info1: bit(63) | 1n },
   { name: 'CR0_WRITE', set: { INTERCEPT_CR: bit(16) }, code: long`clts` },
   { name: 'CR0_WRITE', set: { INTERCEPT_CR: bit(16) }, code: long`lmsw ax` },
   { name: 'CR3_WRITE', set: { INTERCEPT_CR: bit(19) }, code: long`mov cr3, rdi`, info1: bit(63) | 7n },
-  { name: 'CR4_WRITE', set: { INTERCEPT_CR: bit(20) }, code: long`mov cr4, rdx`, info1: bit(63) | 2n },
+  { name: 'CR4_WRITE', set: { INTERCEPT_CR: bit(20) }, before: long`mov edx, 0x24`, code: long`mov cr4, rdx`, info1: bit(63) | 2n },
   { name: 'CR8_WRITE', set: { INTERCEPT_CR: bit(24) }, code: long`mov cr8, rbx`, info1: bit(63) | 3n },
   // 15.9: bits other than TS and MP change; LMSW always.
-  { name: 'CR0_SEL_WRITE', intercept: ['CR0_SEL_WRITE'], before: long`mov ecx, 0x80000033`, code: long`mov cr0, rax`, info1: bit(63) },
+  { name: 'CR0_SEL_WRITE', intercept: ['CR0_SEL_WRITE'], before: long`mov eax, 0x80000037`, code: long`mov cr0, rax`, info1: bit(63) },
   { name: 'CR0_SEL_WRITE', intercept: ['CR0_SEL_WRITE'], before: long`mov ax, 3`, code: long`lmsw ax` },
   { name: 'DR0_READ', set: { INTERCEPT_DR: bit(0) }, code: long`mov rbx, dr0`, info1: 3n },
   { name: 'DR7_WRITE', set: { INTERCEPT_DR: bit(23) }, code: long`mov dr7, rsi`, info1: 6n },
@@ -126,9 +126,9 @@ describe.each([
 );
 
 test('without decode assists and NRIP save there is less to read (APM Vol. 2, 15.7.1, 15.8)', () => {
-  const host = new TestHost({ capabilities: 'svm:minimal' }).long().code(0x0f, 0x22, 0xc1); // mov cr0, rcx
-  host.set({ INTERCEPT_CR: 1n << 16n, NP_ENABLE: 0n, CR3: 0x2000n, RIP: 0x10_1000n });
-  expect(host.enter()).toBe(SvmExit.CR0_WRITE);
+  const host = new TestHost({ capabilities: 'svm:minimal' }).long().code(0x0f, 0x22, 0xd9); // mov cr3, rcx
+  host.set({ INTERCEPT_CR: 1n << 19n, NP_ENABLE: 0n, CR3: 0x2000n, RIP: 0x10_1000n });
+  expect(host.enter()).toBe(SvmExit.CR3_WRITE);
   expect([host.get('EXITINFO1'), host.get('NRIP')]).toEqual([0n, 0n]);
 });
 
@@ -191,7 +191,10 @@ describe('selective CR0 writes (APM Vol. 2, 15.9)', () => {
       .long()
       .intercept('CR0_SEL_WRITE')
       .set({ INTERCEPT_CR: 1n << 16n })
-      .load(long`mov cr0, rbx`);
+      .load(long`
+        mov rbx, cr0
+        xor rbx, 4
+        mov cr0, rbx`);
     expect(host.enter()).toBe(SvmExit.CR0_WRITE);
   });
 });
@@ -277,6 +280,34 @@ test('PUSHF, POPF and XSETBV exit before any #GP, unlike INVD (APM Vol. 2, Table
       .set({ INTERCEPT_EXCEPTIONS: bit(13) })
       .enter(),
   ).toBe(SvmExit.EXCP13);
+});
+
+test('what is illegal about the value of a control register is #GP before the intercept (APM Vol. 2, Table 15-7)', () => {
+  const all = { INTERCEPT_CR: 0xffff_ffffn, INTERCEPT_EXCEPTIONS: bit(13) };
+  const exit = (code: Uint8Array): string | undefined => svmExitName(new TestHost().long().set(all).load(code).enter());
+  expect(exit(long`mov cr4, rax`)).toBe('EXCP13'); // PAE may not be cleared in long mode
+  expect(
+    exit(asm64`
+    mov eax, 0x80000000
+    mov cr0, rax`),
+  ).toBe('EXCP13');
+  expect(
+    exit(asm64`
+    mov rax, 0x1000000000000
+    mov cr3, rax`),
+  ).toBe('EXCP13');
+  expect(
+    exit(asm64`
+    mov eax, 16
+    mov cr8, rax`),
+  ).toBe('EXCP13');
+  expect(
+    exit(asm64`
+    mov eax, 15
+    mov cr8, rax`),
+  ).toBe('CR8_WRITE');
+  // LMSW's operand in memory is not looked at.
+  expect(exit(asm64`lmsw [0x700000]`)).toBe('CR0_WRITE');
 });
 
 test('a triple fault is a shutdown (APM Vol. 2, 15.14.3)', () => {

@@ -165,12 +165,13 @@ export class GuestMode implements Layer, ExitTaker {
     const vector = injection & EventInformation.VECTOR;
     const type = (injection & EventInformation.TYPE_MASK) >>> EventInformation.TYPE_SHIFT;
     // With NRIP save, the frame of INT n, INT3 and INTO points to nRIP; of others, and without, to RIP.
-    const usesNextRip =
-      this.#hasNextRip && (type === SvmEventType.SOFTWARE_INTERRUPT || (type === SvmEventType.EXCEPTION && isTrapOfInstruction(vector)));
+    const isTrap = type === SvmEventType.EXCEPTION && isTrapOfInstruction(vector);
+    const usesNextRip = this.#hasNextRip && (type === SvmEventType.SOFTWARE_INTERRUPT || isTrap);
     const length = usesNextRip ? difference(words, at + W.NRIP, at + W.RIP) : 0;
     cpu.inject(
       type === SvmEventType.NMI ? Vector.NMI : vector,
-      EVENT_TYPES[type] ?? EventType.EXTERNAL_INTERRUPT,
+      // As INT3 and INTO do, #BP and #OF need the right to their gate.
+      isTrap ? EventType.SOFTWARE_EXCEPTION : (EVENT_TYPES[type] ?? EventType.EXTERNAL_INTERRUPT),
       words[at + W.EVENTINJ + 1] as number,
       (injection & EventInformation.ERROR_CODE_VALID) !== 0,
       length,

@@ -51,6 +51,8 @@ export function deliverLong(cpu: Cpu, event: DeliveredEvent, flagsImage: number)
   const frameHigh = addHigh(low, high, -bytes, -1);
   if (!isCanonical(cpu, frameHigh) || !isCanonical(cpu, addHigh(low, high, -1, -1))) raise(Vector.SS, cpu.ext);
   const rights = cpl === 3 ? 'user' : 'supervisor';
+  // SS is pushed first: a page that is missing is reported with that address.
+  linear.probe((low - 8) | 0, addHigh(low, high, -8, -1), 8, true, rights);
   linear.probe(frameLow, frameHigh, bytes, true, rights);
 
   let atLow = frameLow;
