@@ -340,3 +340,14 @@ test('whatever the bytes: an answer, of at most 15 bytes, that more bytes do not
     { numRuns: 3000 },
   );
 });
+
+test.each([
+  ['CX8', '0f c7 0b'], // cmpxchg8b [rbx]
+  ['CMOV', '0f 44 c3'], // cmove eax, ebx
+  ['CMOV', 'db f1'], // fcomi st0, st1
+])('%s brings %s (SDM Vol. 2A, CPUID.1:EDX)', (feature, bytes) => {
+  const features = new Set(['FPU', 'CX8', 'CMOV']);
+  expect(decode(bytes, 64, new Decoder(instructionTable, features))).not.toBe('undefined');
+  features.delete(feature);
+  expect(decode(bytes, 64, new Decoder(instructionTable, features))).toBe('undefined');
+});

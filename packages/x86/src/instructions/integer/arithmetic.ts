@@ -144,36 +144,41 @@ export const arithmeticRows: readonly InstructionRow[] = [
     e.flags.sub(bytes, expected, old, e.let(sub(expected, old)));
   }),
   /** CMPXCHG8B and CMPXCHG16B (SDM Vol. 2A): EDX:EAX (RDX:RAX) against memory; only ZF changes. */
-  instruction('CMPXCHG8B/CMPXCHG8B/CMPXCHG16B', ['0F C7 /1 M lock'], (e) => {
-    const half = e.operandBytes === 8 ? 8 : 4;
-    const low = e.gpr(Gpr.RAX, half);
-    const high = e.gpr(Gpr.RDX, half);
-    const newLow = e.gpr(Gpr.RBX, half).read();
-    const newHigh = e.gpr(Gpr.RCX, half).read();
-    const destination = e.memory(e.dst.offset, half === 8 ? 16 : 8, e.dst.segment);
-    if (half === 8) {
-      destination.requireAligned(16);
-      const old = destination.readForWrite();
-      const oldLow = e.let(simd.i64x2.extractLane(old, 0));
-      const oldHigh = e.let(simd.i64x2.extractLane(old, 1));
-      const equal = e.let(and(eq(oldLow, low.read()), eq(oldHigh, high.read())));
-      const replaced = simd.i64x2.replaceLane(simd.i64x2.splat(select(equal, newLow, oldLow)), 1, select(equal, newHigh, oldHigh));
-      destination.write(replaced);
-      e.if(eqz(equal), () => {
-        low.write(oldLow);
-        high.write(oldHigh);
-      });
-      e.flags.set({ zf: equal });
-    } else {
-      const old = destination.readForWrite();
-      const pair = (h: typeof newLow, l: typeof newLow): typeof newLow => or(shl(extendU(h), i64(32)), extendU(l));
-      const equal = e.let(eq(old, pair(high.read(), low.read())));
-      destination.write(select(equal, pair(newHigh, newLow), old));
-      e.if(eqz(equal), () => {
-        low.write(wrap(old));
-        high.write(wrap(shrU(old, i64(32))));
-      });
-      e.flags.set({ zf: equal });
-    }
-  }),
+  instruction(
+    'CMPXCHG8B/CMPXCHG8B/CMPXCHG16B',
+    ['0F C7 /1 M lock'],
+    (e) => {
+      const half = e.operandBytes === 8 ? 8 : 4;
+      const low = e.gpr(Gpr.RAX, half);
+      const high = e.gpr(Gpr.RDX, half);
+      const newLow = e.gpr(Gpr.RBX, half).read();
+      const newHigh = e.gpr(Gpr.RCX, half).read();
+      const destination = e.memory(e.dst.offset, half === 8 ? 16 : 8, e.dst.segment);
+      if (half === 8) {
+        destination.requireAligned(16);
+        const old = destination.readForWrite();
+        const oldLow = e.let(simd.i64x2.extractLane(old, 0));
+        const oldHigh = e.let(simd.i64x2.extractLane(old, 1));
+        const equal = e.let(and(eq(oldLow, low.read()), eq(oldHigh, high.read())));
+        const replaced = simd.i64x2.replaceLane(simd.i64x2.splat(select(equal, newLow, oldLow)), 1, select(equal, newHigh, oldHigh));
+        destination.write(replaced);
+        e.if(eqz(equal), () => {
+          low.write(oldLow);
+          high.write(oldHigh);
+        });
+        e.flags.set({ zf: equal });
+      } else {
+        const old = destination.readForWrite();
+        const pair = (h: typeof newLow, l: typeof newLow): typeof newLow => or(shl(extendU(h), i64(32)), extendU(l));
+        const equal = e.let(eq(old, pair(high.read(), low.read())));
+        destination.write(select(equal, pair(newHigh, newLow), old));
+        e.if(eqz(equal), () => {
+          low.write(wrap(old));
+          high.write(wrap(shrU(old, i64(32))));
+        });
+        e.flags.set({ zf: equal });
+      }
+    },
+    { features: ['CX8'] },
+  ),
 ];

@@ -80,10 +80,15 @@ export const dataTransferRows: readonly InstructionRow[] = [
     e.src.write(a);
   }),
   /** CMOVcc reads its source and writes its destination (clearing the upper half of a 32-bit one) whatever the condition. */
-  instruction('CMOV{cc}', ['0F 40+cc /r Gv,Ev'], (e) => {
-    const source = e.src.read();
-    e.dst.write(select(e.flags.condition(e.cc), source, e.dst.read()));
-  }),
+  instruction(
+    'CMOV{cc}',
+    ['0F 40+cc /r Gv,Ev'],
+    (e) => {
+      const source = e.src.read();
+      e.dst.write(select(e.flags.condition(e.cc), source, e.dst.read()));
+    },
+    { features: ['CMOV'] },
+  ),
   /** BSWAP of a 16-bit register is undefined; processors clear it. */
   instruction('BSWAP', ['0F C8+r Zv'], (e) => {
     if (e.dst.bytes === 2) e.dst.write(i32(0));
