@@ -338,6 +338,18 @@ test('task switches: selector, and by what (APM Vol. 2, 15.14.1)', () => {
   expect([host.num('EXITINFO1'), host.get('EXITINFO2'), host.num('RIP')]).toEqual([0x28, 1n << 38n, Guest.CODE]);
 });
 
+test('a task switch by a fault reports RF for the old TSS, and the error code (APM Vol. 2, 15.14.1)', () => {
+  const host = new TestHost().real().load(asm32`
+    mov ax, 0x3b
+    mov ds, ax`);
+  host.write64(Guest.GDT + 0x28, 0x0000_8900_4000_0067n).write64(Guest.GDT + 0x30, 0x0000_8b00_5000_0067n);
+  host.write64(Guest.IDT + 13 * 8, 0x0000_8500_0028_0000n);
+  host.set({ CR0: 0x11n, GDTR_BASE: BigInt(Guest.GDT), GDTR_LIMIT: 0x37n, IDTR_BASE: BigInt(Guest.IDT), CS_SELECTOR: 8n });
+  host.set({ CS_ATTRIBUTES: 0xc9bn, CS_LIMIT: 0xffff_ffffn, TR_SELECTOR: 0x30n, TR_BASE: 0x5000n, TR_LIMIT: 0x67n, TR_ATTRIBUTES: 0x8bn });
+  expect(host.enter()).toBe(SvmExit.TASK_SWITCH);
+  expect([host.num('EXITINFO1'), host.get('EXITINFO2')]).toEqual([0x28, (1n << 48n) | (1n << 44n) | 0x38n]);
+});
+
 test('PAUSE exits when its filter has run out (APM Vol. 2, 15.14.4)', () => {
   const host = new TestHost()
     .long()

@@ -1,4 +1,4 @@
-import { type Cpu, Cr0, Eflags, EventType, type InterceptEvent, Layered, State } from '@minusone/x86';
+import { type Cpu, Cr0, EventType, type InterceptEvent, Layered, State } from '@minusone/x86';
 import type { SvmCapabilities } from '../capabilities/capabilities.ts';
 import { SvmExit } from '../exit/codes.ts';
 import { INTERCEPTS, Intercept } from '../intercepts/intercepts.ts';
@@ -235,7 +235,7 @@ export class Interceptor {
       (event.source === 'iret' ? Task.IRET : 0) |
       (event.source === 'jmp' ? Task.JUMP : 0) |
       (event.hasErrorCode ? Task.HAS_ERROR_CODE : 0) |
-      ((this.#cpu.registers.get32(State.eflags) & Eflags.RF) !== 0 ? Task.RF : 0);
+      (event.resume ? Task.RF : 0);
     return this.#exits.exit(SvmExit.TASK_SWITCH, event.selector, 0, event.hasErrorCode ? event.errorCode : 0, high, false);
   }
 

@@ -151,6 +151,8 @@ export type InterceptEvent =
       readonly source: 'call' | 'iret' | 'jmp' | 'gate';
       readonly errorCode: number;
       readonly hasErrorCode: boolean;
+      /** RF as the outgoing TSS would get it. */
+      readonly resume: boolean;
     }
   /**
    * The second stage refused an access. `result.stage` says which and why, `result.stageOnTable` on whose behalf; the linear address is the access's. With

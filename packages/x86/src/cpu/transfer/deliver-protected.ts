@@ -31,7 +31,7 @@ export function deliverProtected(cpu: Cpu, event: DeliveredEvent, flagsImage: nu
   if ((word1 & 0x8000) === 0) raise(Vector.NP, gateError);
   const selector = word0 >>> 16;
   if (isTask) {
-    switchTask(cpu, selector, 'gate', event);
+    switchTask(cpu, selector, 'gate', event, flagsImage);
     return;
   }
 

@@ -61,16 +61,23 @@ const CR3_OFFSET = 0x1c;
 const TRAP_OFFSET = 0x64;
 
 /**
- * A hardware task switch. `selector` names the TSS; privilege (DPL, RPL) has been checked by the caller. `event`: what goes through a task gate; its error code is pushed in the new task.
+ * A hardware task switch. `selector` names the TSS; privilege (DPL, RPL) has been checked by the caller. `event`: what goes through a task gate; its error code is pushed in the new task. `oldFlags`: what the old task's TSS gets, with RF for a fault.
  * The instruction pointer saved in the old task is the event's for gates, the next instruction otherwise.
  */
-export function switchTask(cpu: Cpu, selector: number, source: TaskSwitchSource, event?: DeliveredEvent): void {
+export function switchTask(
+  cpu: Cpu,
+  selector: number,
+  source: TaskSwitchSource,
+  event?: DeliveredEvent,
+  oldFlags: number = readEflags(cpu.registers),
+): void {
   const { registers, linear } = cpu;
   const tss = checkTss(cpu, selector, source);
   const layout = (tss.type & 8) !== 0 ? TSS32 : TSS16;
   if (tss.limit < layout.leastLimit) selectorFault(cpu, Vector.TS, selector);
   if (cpu.layer !== undefined) {
-    cpu.intercept({ kind: 'task-switch', selector, source, errorCode: event?.errorCode ?? 0, hasErrorCode: event?.hasErrorCode ?? false });
+    const { errorCode, hasErrorCode } = event ?? { errorCode: 0, hasErrorCode: false };
+    cpu.intercept({ kind: 'task-switch', selector, source, errorCode, hasErrorCode, resume: (oldFlags & Eflags.RF) !== 0 });
   }
 
   const oldLayout = tssIs32(cpu) ? TSS32 : TSS16;
@@ -86,7 +93,7 @@ export function switchTask(cpu: Cpu, selector: number, source: TaskSwitchSource,
   // The new task's image is read before the old one's is written: they may be one and the same.
   const image = readImage(cpu, base, layout);
   if (source === 'jmp' || source === 'iret') setBusy(cpu, readDescriptor(cpu, oldSelector, Vector.TS), false);
-  let flags = readEflags(registers);
+  let flags = oldFlags;
   if (source === 'iret') flags &= ~Eflags.NT;
   saveImage(cpu, oldBase, oldLayout, flags, event?.returnLow ?? cpu.nextRipLow);
   if (nested) {
