@@ -1,23 +1,27 @@
 import { asm16 } from '@minusone/asm';
 import { Kvm, type KvmVendor, type Vcpu } from '@minusone/kvm';
-import { boot } from '@minusone/vmm';
+import { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
+import { CodeSpace, CpuEngine, decoderFor, intel, Processors, setSegment } from '@minusone/x86';
 import { median } from './statistics.ts';
 import { VENDORS } from './vendors.ts';
 
 /**
  * What an exit costs, on both extensions: a port write to a VMM in TypeScript and back, a write to a device in memory, CPUID, which KVM answers without the VMM. Beside them,
- * measured in the same run, the bare CPU's port write to a device in TypeScript, and CPUID on it. Microseconds, medians of the runs, taken in turns.
+ * measured in the same run, the bare CPU's port write to a device in TypeScript, and its CPUID. Microseconds a turn of a loop of two instructions: medians of many short stretches,
+ * taken in turns after a warm-up, so that what else the host does meanwhile disturbs few of them.
  *
- *     npx tsx --conditions=@minusone/source bench/kvm-exits.ts [runs]
+ *     npx tsx --conditions=@minusone/source bench/kvm-exits.ts [stretches]
  */
-const RUNS = Number(process.argv[2] ?? 9);
-const EXITS = 20_000;
+const STRETCHES = Number(process.argv[2] ?? 200);
+const WARM_UP = 400;
+const TURNS = 250;
 const CODE = 0x1000;
+const PORT = 0x10;
 
-/** A loop of an instruction that exits and a jump, that never ends. DS:0 is the first byte behind the guest's memory, where no slot stands. */
+/** A loop of an instruction and a jump, that never ends. DS:0 is the first byte behind the guest's memory, where no slot stands. */
 function loopOf(instruction: string): Uint8Array {
   const source = `
-      mov dx, 0x10
+      mov dx, ${PORT}
       mov bx, 0x8000
       mov ds, bx
     again:
@@ -36,68 +40,66 @@ function vcpuFor(vendor: KvmVendor, instruction: string): Vcpu {
 
 /** Microseconds for each exit that the VMM sees. */
 function toTheVmm(vcpu: Vcpu, reason: 'io' | 'mmio'): number {
-  let written = 0;
   const start = performance.now();
-  for (let n = 0; n < EXITS; n++) {
+  for (let n = 0; n < TURNS; n++) {
     const exit = vcpu.run();
     if (exit.reason !== reason) throw new Error(`The exit was ${exit.reason}.`);
-    written += (exit as { readonly data: Uint8Array }).data[0] as number;
   }
-  if (written < 0) throw new Error('Nothing was written.');
-  return ((performance.now() - start) * 1000) / EXITS;
+  return ((performance.now() - start) * 1000) / TURNS;
 }
 
 /** Microseconds for each exit that KVM deals with by itself. */
 function withinKvm(vcpu: Vcpu): number {
   const before = vcpu.statistics.handledInKvm;
   const start = performance.now();
-  vcpu.run({ instructions: 2 * EXITS });
+  vcpu.run({ instructions: 2 * TURNS });
   const elapsed = performance.now() - start;
   return (elapsed * 1000) / (vcpu.statistics.handledInKvm - before);
 }
 
-/** Microseconds for each turn of a loop on the bare CPU. */
-async function onBareCpu(instruction: string): Promise<number> {
-  const source = `
-      mov ecx, ${EXITS}
-    again:
-      push ecx
-      ${instruction}
-      pop ecx
-      dec ecx
-      jnz again
-      mov al, 0
-      out 0xf4, al`;
-  const image = asm16(Object.assign([source], { raw: [source] }));
-  let bytes = 0;
-  const machine = await boot({ flat: { image, address: 0x8000 }, memory: '1M', onDebug: () => bytes++ });
-  await machine.ended;
-  return (machine.statistics.seconds * 1e6) / EXITS;
+/** Runs so many turns of a loop on the bare CPU, and says how many microseconds a turn took. */
+function bareCpu(instruction: string): () => number {
+  const memory = new MachineMemory({ ramBytes: 2 ** 20, reservedBytes: 64 * 2 ** 20 });
+  const physical = new PhysicalAddressSpace(memory);
+  physical.addSlot({ id: 0, gpa: 0, bytes: 2 ** 20, hostOffset: memory.ramOffset });
+  physical.write(CODE, loopOf(instruction));
+  const ports = new PortSpace();
+  let written = 0;
+  ports.map(PORT, 1, { readPort: () => 0xff, writePort: () => void written++ });
+  const space = new CodeSpace(memory, decoderFor(intel, []), undefined, {});
+  physical.observer = space;
+  const processors = new Processors({ memory, physical, ports, model: intel, cpus: 1, engine: (cpu) => new CpuEngine(space, cpu) });
+  const cpu = processors.bootstrap;
+  setSegment(cpu.registers, 1, 0, 0x9b, 0xffff, 0);
+  cpu.registers.rip = BigInt(CODE);
+  cpu.updateMode();
+  return () => {
+    const before = written;
+    const start = performance.now();
+    processors.run(2 * TURNS);
+    const elapsed = performance.now() - start;
+    if (instruction.startsWith('out') && written - before < TURNS - 3) throw new Error('The device was not written.');
+    return (elapsed * 1000) / TURNS;
+  };
 }
 
-const results = new Map<string, number[]>();
-const note = (name: string, value: number): void => {
-  results.set(name, [...(results.get(name) ?? []), value]);
+const contenders: Record<string, () => number> = {
+  'port write, bare CPU': bareCpu('out dx, al'),
+  'CPUID, bare CPU': bareCpu('cpuid'),
 };
-const guests = VENDORS.map(({ extension, vendor }) => ({
-  extension,
-  port: vcpuFor(vendor(), 'out dx, al'),
-  mmio: vcpuFor(vendor(), 'mov [0], al'),
-  cpuid: vcpuFor(vendor(), 'cpuid'),
-}));
-for (let run = 0; run <= RUNS; run++) {
-  const bare = { port: await onBareCpu('out 0xe9, al'), cpuid: await onBareCpu('cpuid') };
-  if (run > 0) {
-    note('port write, bare CPU', bare.port);
-    note('CPUID, bare CPU', bare.cpuid);
-  }
-  for (const { extension, port, mmio, cpuid } of guests) {
-    const figures = { port: toTheVmm(port, 'io'), mmio: toTheVmm(mmio, 'mmio'), cpuid: withinKvm(cpuid) };
-    // The first run warms up.
-    if (run === 0) continue;
-    note(`port write to the VMM and back, ${extension}`, figures.port);
-    note(`write to a device in memory, ${extension}`, figures.mmio);
-    note(`CPUID, ${extension}`, figures.cpuid);
+for (const { extension, vendor } of VENDORS) {
+  const port = vcpuFor(vendor(), 'out dx, al');
+  const mmio = vcpuFor(vendor(), 'mov [0], al');
+  const cpuid = vcpuFor(vendor(), 'cpuid');
+  contenders[`port write to the VMM and back, ${extension}`] = () => toTheVmm(port, 'io');
+  contenders[`write to a device in memory, ${extension}`] = () => toTheVmm(mmio, 'mmio');
+  contenders[`CPUID answered in KVM, ${extension}`] = () => withinKvm(cpuid);
+}
+const results = new Map<string, number[]>(Object.keys(contenders).map((name) => [name, []]));
+for (let stretch = -WARM_UP; stretch < STRETCHES; stretch++) {
+  for (const [name, measure] of Object.entries(contenders)) {
+    const microseconds = measure();
+    if (stretch >= 0) results.get(name)?.push(microseconds);
   }
 }
 const middle = (name: string): number => median(results.get(name) ?? []);

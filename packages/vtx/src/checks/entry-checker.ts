@@ -1,20 +1,33 @@
-import { FIELD, VMCS_FIELD_NAMES } from '../vmcs/fields.ts';
+import { ENTRY_CONTROLS, PRIMARY_CONTROLS, SECONDARY_CONTROLS } from '../controls/tables.ts';
+import { FIELD, VMCS_FIELD_NAMES, type VmcsFieldName } from '../vmcs/fields.ts';
+import type { Vmcs } from '../vmcs/vmcs.ts';
 import { ENTRY_CHECKS } from './all-checks.ts';
 import { dependencies, type EntryCheck } from './row.ts';
 import type { EntryView } from './view.ts';
 
-/** Whether any check has a reason to look at memory: an MSR-load area, a virtual TPR, a VMCS link pointer, PDPTEs that CR3 points to. */
-function looksAtMemory(view: EntryView): boolean {
-  const { vmcs } = view;
-  return (
-    vmcs.low(VM_ENTRY_MSR_LOAD_COUNT) !== 0 ||
-    view.primary.useTprShadow ||
-    vmcs.low(VMCS_LINK_POINTER) !== 0xffff_ffff ||
-    vmcs.high(VMCS_LINK_POINTER) !== 0xffff_ffff ||
-    (view.usesPaePaging && !view.secondary.enableEpt)
-  );
+const {
+  TPR_THRESHOLD,
+  VM_ENTRY_MSR_LOAD_COUNT,
+  VMCS_LINK_POINTER,
+  CPU_BASED_VM_EXEC_CONTROL,
+  SECONDARY_VM_EXEC_CONTROL,
+  VM_ENTRY_CONTROLS,
+  GUEST_CR0,
+  GUEST_CR4,
+} = FIELD;
+const USE_TPR_SHADOW = 1 << PRIMARY_CONTROLS.useTprShadow.bit;
+const SECONDARY = 1 << PRIMARY_CONTROLS.activateSecondaryControls.bit;
+const ENABLE_EPT = 1 << SECONDARY_CONTROLS.enableEpt.bit;
+const IA32E_MODE_GUEST = 1 << ENTRY_CONTROLS.ia32eModeGuest.bit;
+const CR0_PG = -0x8000_0000;
+const CR4_PAE = 0x20;
+
+/** Whether the guest has PDPTEs that an entry takes from where CR3 points: PAE paging without EPT. */
+function hasPdptesInMemory(vmcs: Vmcs): boolean {
+  if ((vmcs.low(GUEST_CR0) & CR0_PG) === 0 || (vmcs.low(GUEST_CR4) & CR4_PAE) === 0) return false;
+  if ((vmcs.low(VM_ENTRY_CONTROLS) & IA32E_MODE_GUEST) !== 0) return false;
+  return (vmcs.low(CPU_BASED_VM_EXEC_CONTROL) & SECONDARY) === 0 || (vmcs.low(SECONDARY_VM_EXEC_CONTROL) & ENABLE_EPT) === 0;
 }
-const { VM_ENTRY_MSR_LOAD_COUNT, VMCS_LINK_POINTER } = FIELD;
 
 /** What depends on a field: the numbers of the checks, and for each the bits (of 31:0) that it cares for. */
 interface Dependants {
@@ -35,6 +48,12 @@ const numbersUsing = (environment: EntryCheck['usesEnvironment']): Uint16Array =
   Uint16Array.from(ENTRY_CHECKS.flatMap((check, number) => (check.usesEnvironment === environment ? [number] : [])));
 const usingProcessor = numbersUsing('processor');
 const usingMemory = numbersUsing('memory');
+/** Those of them that depend on a field: what is in memory may differ whenever that field makes them look there. */
+const usingMemoryBy = (field: VmcsFieldName): Uint16Array => usingMemory.filter((number) => dependencies(ENTRY_CHECKS[number]!).has(field));
+const usingMsrArea = usingMemoryBy('VM_ENTRY_MSR_LOAD_COUNT');
+const usingVirtualApic = usingMemoryBy('VIRTUAL_APIC_PAGE_ADDR');
+const usingLinkPointer = usingMemoryBy('VMCS_LINK_POINTER');
+const usingPdptes = usingMemoryBy('GUEST_CR3');
 const encodings: Uint16Array = Uint16Array.from(VMCS_FIELD_NAMES, (name) => FIELD[name]);
 
 /**
@@ -81,9 +100,17 @@ export class EntryChecker {
     }
     const { inIa32eMode, inSmm, currentVmcs } = environment;
     const isOtherProcessorState = inIa32eMode !== this.#inIa32eMode || inSmm !== this.#inSmm || currentVmcs !== this.#currentVmcs;
-    if (isOtherProcessorState) for (let i = 0; i < usingProcessor.length; i++) this.#ask(usingProcessor[i]!);
-    if (isOtherProcessorState || (environment.read32 !== undefined && looksAtMemory(view)))
-      for (let i = 0; i < usingMemory.length; i++) this.#ask(usingMemory[i]!);
+    if (isOtherProcessorState) {
+      this.#askAll(usingProcessor);
+      this.#askAll(usingMemory);
+    } else if (environment.read32 !== undefined) {
+      if (vmcs.low(VM_ENTRY_MSR_LOAD_COUNT) !== 0) this.#askAll(usingMsrArea);
+      // A threshold of 0 is above no priority.
+      if ((vmcs.low(TPR_THRESHOLD) & 15) !== 0 && (vmcs.low(CPU_BASED_VM_EXEC_CONTROL) & USE_TPR_SHADOW) !== 0)
+        this.#askAll(usingVirtualApic);
+      if (vmcs.low(VMCS_LINK_POINTER) !== 0xffff_ffff || vmcs.high(VMCS_LINK_POINTER) !== 0xffff_ffff) this.#askAll(usingLinkPointer);
+      if (hasPdptesInMemory(vmcs)) this.#askAll(usingPdptes);
+    }
     let first = ENTRY_CHECKS.length;
     for (let i = 0; i < this.#count; i++) {
       const number = this.#list[i]!;
@@ -104,6 +131,9 @@ export class EntryChecker {
     return undefined;
   }
 
+  #askAll(numbers: Uint16Array): void {
+    for (let i = 0; i < numbers.length; i++) this.#ask(numbers[i]!);
+  }
   #ask(number: number): void {
     if (this.#isListed[number] === 1) return;
     this.#isListed[number] = 1;

@@ -77,6 +77,12 @@ const SEGMENTS = (['ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'LDTR', 'TR'] as const).m
   stateBase: segmentOffset(segment, 'base') >>> 2,
 }));
 type SegmentPlaces = (typeof SEGMENTS)[number];
+/** The first of them in the state, in words; and the places of all in the VMCS, in words and (selectors) halves. */
+const SEGMENT_IMAGE = segmentOffset(0, 'base') >>> 2;
+const SEGMENT_SELECTORS = Uint16Array.from(SEGMENTS, ({ selectorHalf }) => selectorHalf);
+const SEGMENT_LIMITS = Uint16Array.from(SEGMENTS, ({ limitWord }) => limitWord);
+const SEGMENT_ATTRIBUTES = Uint16Array.from(SEGMENTS, ({ attributesWord }) => attributesWord);
+const SEGMENT_BASES = Uint16Array.from(SEGMENTS, ({ baseWord }) => baseWord);
 
 const {
   GUEST_CR0,
@@ -151,7 +157,8 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
   }
   debugRegistersLoaded(cpu, oldDr7, oldCr4);
 
-  for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);
+  if (areSegmentsAsKept(region, i32, u16)) i32.set(region.segments, s + SEGMENT_IMAGE);
+  else for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);
   writeEflags(registers, vmcs.low(GUEST_RFLAGS));
   // CPL is SS.DPL (25.4.1); in virtual-8086 mode that is 3, in real-address mode 0.
   registers.set32(State.cpl, (registers.get32(segmentOffset(Segment.SS, 'attributes')) >>> 5) & 3);
@@ -187,26 +194,32 @@ export function debugRegistersLoaded(cpu: Cpu, oldDr7: number, oldCr4: number): 
   if (changed && ((dr7 | oldDr7) & 0xff) !== 0) cpu.debug.changed();
 }
 
+/** Whether all segment registers in the VMCS are as the CPU's state had them last: then what is derived from them is known, too. */
+function areSegmentsAsKept(region: Region, i32: Int32Array, u16: Uint16Array): boolean {
+  const v = region.word;
+  const { segments } = region;
+  for (let n = 0, at = 0; n < SEGMENTS.length; n++, at += SEGMENT_WORDS) {
+    const base = v + SEGMENT_BASES[n]!;
+    if (
+      segments[at] !== i32[base] ||
+      segments[at + 1] !== i32[base + 1] ||
+      segments[at + LIMIT] !== i32[v + SEGMENT_LIMITS[n]!] ||
+      segments[at + ATTRIBUTES] !== i32[v + SEGMENT_ATTRIBUTES[n]!] ||
+      segments[at + SELECTOR] !== u16[region.half + SEGMENT_SELECTORS[n]!]
+    )
+      return false;
+  }
+  return true;
+}
+
 function loadSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
   const v = region.word;
   const selector = u16[region.half + p.selectorHalf]!;
-  const limit = i32[v + p.limitWord]!;
-  const attributes = i32[v + p.attributesWord]!;
   const low = i32[v + p.baseWord]!;
   const high = i32[v + p.baseWord + 1]!;
-  // As the last exit saved it: then what is derived from it is known, too.
-  const { segments } = region;
-  const at = p.imageWord;
-  if (
-    segments[at + SELECTOR] === selector &&
-    segments[at + LIMIT] === limit &&
-    segments[at + ATTRIBUTES] === attributes &&
-    segments[at] === low &&
-    segments[at + 1] === high
-  ) {
-    const to = (cpu.state >>> 2) + p.stateBase;
-    for (let n = 0; n < SEGMENT_WORDS; n++) i32[to + n] = segments[at + n]!;
-  } else setSegment(cpu.registers, p.segment, selector, attributes, limit, low, high);
+  setSegment(cpu.registers, p.segment, selector, i32[v + p.attributesWord]!, i32[v + p.limitWord]!, low, high);
+  const from = (cpu.state >>> 2) + p.stateBase;
+  for (let n = 0; n < SEGMENT_WORDS; n++) region.segments[p.imageWord + n] = i32[from + n]!;
 }
 
 /** The PDPTEs of a guest with PAE paging and EPT come from the VMCS (27.3.2.4). */
@@ -274,12 +287,21 @@ export function saveGuestState(op: VmxOperation, region: Region, resume: ResumeF
 function saveSegment(cpu: Cpu, p: SegmentPlaces, region: Region, i32: Int32Array, u16: Uint16Array): void {
   const from = (cpu.state >>> 2) + p.stateBase;
   const { vmcs, segments } = region;
-  for (let n = 0; n < SEGMENT_WORDS; n++) segments[p.imageWord + n] = i32[from + n]!;
-  if (p.segment === Segment.SS) {
-    // CPL is SS.DPL (25.4.1).
-    const at = p.imageWord + ATTRIBUTES;
-    segments[at] = (segments[at]! & ~0x60) | (i32[(cpu.state + State.cpl) >>> 2]! << 5);
-  }
+  const at = p.imageWord;
+  let attributes = i32[from + ATTRIBUTES]!;
+  // CPL is SS.DPL (25.4.1).
+  if (p.segment === Segment.SS) attributes = (attributes & ~0x60) | (i32[(cpu.state + State.cpl) >>> 2]! << 5);
+  // As the entry loaded it from the VMCS, which nobody has written since.
+  if (
+    segments[at + ATTRIBUTES] === attributes &&
+    segments[at + SELECTOR] === i32[from + SELECTOR] &&
+    segments[at + LIMIT] === i32[from + LIMIT] &&
+    segments[at] === i32[from] &&
+    segments[at + 1] === i32[from + 1]
+  )
+    return;
+  for (let n = 0; n < SEGMENT_WORDS; n++) segments[at + n] = i32[from + n]!;
+  segments[at + ATTRIBUTES] = attributes;
   const selector = segments[p.imageWord + SELECTOR]! & 0xffff;
   if (u16[region.half + p.selectorHalf] !== selector) vmcs.set(p.selector, selector);
   update32(region, i32, p.limitWord, p.limit, segments[p.imageWord + LIMIT]!);

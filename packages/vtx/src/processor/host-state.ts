@@ -126,7 +126,7 @@ function loadSegments(op: VmxOperation, region: Region, is64Bit: boolean): void 
   let same = hostSegmentSources[SOURCES.length] === (is64Bit ? 1 : 0);
   for (let n = 0; same && n < SOURCES.length; n++) same = hostSegmentSources[n] === i32[v + SOURCES[n]!];
   if (same) {
-    for (let n = 0; n < hostSegments.length; n++) i32[to + n] = hostSegments[n]!;
+    i32.set(hostSegments, to);
     return;
   }
   makeSegments(op, region, is64Bit);
