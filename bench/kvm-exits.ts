@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { asm16 } from '@minusone/asm';
 import { Kvm, type KvmVendor, type Vcpu } from '@minusone/kvm';
 import { MachineMemory, PhysicalAddressSpace, PortSpace } from '@minusone/memory';
@@ -8,12 +10,12 @@ import { VENDORS } from './vendors.ts';
 /**
  * What an exit costs, on both extensions: a port write to a VMM in TypeScript and back, a write to a device in memory, CPUID, which KVM answers without the VMM. Beside them,
  * measured in the same run, the bare CPU's port write to a device in TypeScript, and its CPUID. Microseconds a turn of a loop of two instructions: medians of many short stretches,
- * taken in turns after a warm-up, so that what else the host does meanwhile disturbs few of them.
+ * taken in turns after a warm-up, so that what else the host does meanwhile disturbs few of them. Each extension has a process of its own, as it has under a VMM.
  *
- *     npx tsx --conditions=@minusone/source bench/kvm-exits.ts [stretches]
+ *     npx tsx --conditions=@minusone/source bench/kvm-exits.ts [extension]
  */
-const STRETCHES = Number(process.argv[2] ?? 200);
-const WARM_UP = 400;
+const STRETCHES = 300;
+const WARM_UP = 300;
 const TURNS = 250;
 const CODE = 0x1000;
 const PORT = 0x10;
@@ -83,30 +85,38 @@ function bareCpu(instruction: string): () => number {
   };
 }
 
-const contenders: Record<string, () => number> = {
-  'port write, bare CPU': bareCpu('out dx, al'),
-  'CPUID, bare CPU': bareCpu('cpuid'),
-};
-for (const { extension, vendor } of VENDORS) {
+function compare(extension: string, vendor: () => KvmVendor): void {
   const port = vcpuFor(vendor(), 'out dx, al');
   const mmio = vcpuFor(vendor(), 'mov [0], al');
   const cpuid = vcpuFor(vendor(), 'cpuid');
-  contenders[`port write to the VMM and back, ${extension}`] = () => toTheVmm(port, 'io');
-  contenders[`write to a device in memory, ${extension}`] = () => toTheVmm(mmio, 'mmio');
-  contenders[`CPUID answered in KVM, ${extension}`] = () => withinKvm(cpuid);
-}
-const results = new Map<string, number[]>(Object.keys(contenders).map((name) => [name, []]));
-for (let stretch = -WARM_UP; stretch < STRETCHES; stretch++) {
-  for (const [name, measure] of Object.entries(contenders)) {
-    const microseconds = measure();
-    if (stretch >= 0) results.get(name)?.push(microseconds);
+  const contenders: Readonly<Record<string, () => number>> = {
+    'port write, bare CPU': bareCpu('out dx, al'),
+    'CPUID, bare CPU': bareCpu('cpuid'),
+    [`port write to the VMM and back, ${extension}`]: () => toTheVmm(port, 'io'),
+    [`write to a device in memory, ${extension}`]: () => toTheVmm(mmio, 'mmio'),
+    [`CPUID answered in KVM, ${extension}`]: () => withinKvm(cpuid),
+  };
+  const results = new Map<string, number[]>(Object.keys(contenders).map((name) => [name, []]));
+  for (let stretch = -WARM_UP; stretch < STRETCHES; stretch++) {
+    for (const [name, measure] of Object.entries(contenders)) {
+      const microseconds = measure();
+      if (stretch >= 0) results.get(name)?.push(microseconds);
+    }
+  }
+  const middle = (name: string): number => median(results.get(name) ?? []);
+  for (const [name, values] of results) {
+    const baseline = name.startsWith('CPUID') ? 'CPUID, bare CPU' : 'port write, bare CPU';
+    const ratio = name === baseline ? '' : `, ${(middle(name) / middle(baseline)).toFixed(1)} times ${baseline}`;
+    console.log(
+      `${name}: ${middle(name).toFixed(2)} microseconds (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})${ratio}`,
+    );
   }
 }
-const middle = (name: string): number => median(results.get(name) ?? []);
-for (const [name, values] of results) {
-  const baseline = name.startsWith('CPUID') ? 'CPUID, bare CPU' : 'port write, bare CPU';
-  const ratio = name === baseline ? '' : `, ${(middle(name) / middle(baseline)).toFixed(1)} times ${baseline}`;
-  console.log(
-    `${name}: ${middle(name).toFixed(2)} microseconds (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})${ratio}`,
-  );
+
+const wanted = process.argv[2];
+for (const { extension, vendor } of VENDORS) {
+  if (wanted === extension) compare(extension, vendor);
+  else if (wanted === undefined) {
+    spawnSync(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), extension], { stdio: 'inherit' });
+  }
 }
