@@ -65,7 +65,7 @@ onEither((vendor) => {
 
   test('hypercall: numbers that were asked for are the VMM, the others KVM_ENOSYS; at CPL 3 KVM_EPERM (hypercalls.rst; api.rst, 8.34)', () => {
     const { vm, vcpu, kvm } = longMode(vendor, asm64`hlt`);
-    const call = kvm.vendor.model.vendor === 'intel' ? Uint8Array.of(0x0f, 0x01, 0xc1) : Uint8Array.of(0x0f, 0x01, 0xd9);
+    const call = kvm.vendor.model.vendor === 'intel' ? [0x0f, 0x01, 0xc1] : [0x0f, 0x01, 0xd9];
     const source = asm64.with({ origin: 0x10000 });
     vm.memory.write(
       0x10000,
@@ -74,10 +74,10 @@ onEither((vendor) => {
         mov   ebx, 0x1000
         mov   ecx, 2
         mov   edx, 1
-        db    ${[...call]}
+        db    ${call.join(',')}
         mov   rsi, rax
         mov   eax, 5
-        db    ${[...call]}
+        db    ${call.join(',')}
         hlt`,
     );
     vm.enableCap('KVM_CAP_EXIT_HYPERCALL', 1n << 12n);

@@ -175,6 +175,36 @@ onEither((vendor) => {
     expect(said).toEqual([1, 1, 2, 3, 4]);
   });
 
+  test('a guest that puts its local APIC over RAM hides that RAM from itself, not from its VMM', () => {
+    const { vm, vcpu } = longMode(
+      vendor,
+      asm64`
+        mov   dword [0x300030], 0x11223344
+        mov   ecx, 0x1b
+        mov   eax, 0x300900
+        xor   edx, edx
+        wrmsr
+        mov   eax, [0x300030]
+        out   0x10, al
+        hlt`,
+      { prepare: (made) => made.createIrqchip() },
+    );
+    // The version register of a local APIC (SDM Vol. 3A, 10.4.8).
+    expect(exitsOf(vcpu, undefined, ['idle'])).toEqual(['out 10 1x1 14', 'idle']);
+    expect([...vm.memory.read(0x300030, 4)]).toEqual([0x44, 0x33, 0x22, 0x11]);
+    vm.memory.write(0x300031, Uint8Array.of(0x77));
+    // RESET puts the APIC back, and the guest finds what was written.
+    vcpu.start({ mode: 'long', ip: 0x10000, tables: 0x1000, sp: 0x9000 });
+    vm.memory.write(
+      0x10000,
+      asm64`
+        mov   eax, [0x300030]
+        out   0x10, eax
+        hlt`,
+    );
+    expect(exitsOf(vcpu, undefined, ['idle'])).toEqual(['out 10 4x1 44772211', 'idle']);
+  });
+
   test('two VMs of one host share nothing: each has its own memory, tables and time', () => {
     const kvm = new Kvm(vendor(), { memory: '8M', jit: false });
     const code = asm16`

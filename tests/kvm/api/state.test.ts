@@ -1,4 +1,5 @@
 import { asm16, asm32, asm64 } from '@minusone/asm';
+import type { VcpuExit } from '@minusone/kvm';
 import { expect, test } from 'vitest';
 import { exitsOf, longMode, onEither, realMode, tables64, vectors16 } from './testing.ts';
 
@@ -150,10 +151,12 @@ onEither((vendor) => {
         movq  rdx, xmm1
         hlt`;
     const from = longMode(vendor, program);
-    const answers = (exit: { reason: string; data?: Uint8Array }): void => void exit.data?.fill(0x5a);
+    const answers = (exit: VcpuExit): void => {
+      if (exit.reason === 'io') exit.data.fill(0x5a);
+    };
     for (let n = 0; n < 7; n++) {
       const exit = from.vcpu.run();
-      if (exit.reason === 'io') answers(exit);
+      answers(exit);
     }
     // The exit under way is completed, nothing more.
     from.vcpu.immediateExit = true;

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, UnalignedAddressError } from '@minusone/core';
-import { MemorySlotOverlapError, PAGE_BYTES, PageFlag } from '@minusone/memory';
+import { MemorySlotOverlapError, NoMemoryAtAddressError, PAGE_BYTES, PageFlag, ReadOnlyMemoryError } from '@minusone/memory';
 import { Access } from '@minusone/mmu';
 import { ForeignMemoryError, MemoryTooSmallError, SlotChangeError, SlotLimitError } from '../errors.ts';
 import type { HostMemory } from '../host/host-memory.ts';
@@ -43,6 +43,12 @@ const LOG_WORD = 64;
 
 /** KVM_USER_MEM_SLOTS. */
 export const MEMORY_SLOTS = 32764;
+
+/** Bytes of guest-physical memory that stand together in the host's. */
+export interface HostRun {
+  readonly hostOffset: number;
+  readonly bytes: number;
+}
 
 interface Slot {
   readonly id: number;
@@ -180,6 +186,26 @@ export class KvmMemorySlots {
   #hasDeviceNear(gpa: number): boolean {
     const first = gpa - (gpa % 2 ** 21);
     return this.#physical.mmioRegions().some((region) => region.gpa < first + 2 ** 21 && first < region.gpa + region.bytes);
+  }
+
+  /**
+   * Where bytes of guest-physical memory stand in the host's, in order: what slots say, whatever device a guest has put over them.
+   * @throws {NoMemoryAtAddressError} no slot has one of them; {ReadOnlyMemoryError} `toWrite`, and a read-only one has
+   */
+  hostRuns(gpa: number, length: number, toWrite: boolean): HostRun[] {
+    if (!Number.isSafeInteger(gpa) || !Number.isSafeInteger(length) || gpa < 0 || length < 0) {
+      throw new InvalidArgumentError(`${length} bytes at ${gpa} are not possible.`, 'Both are whole numbers, 0 or more.', { gpa, length });
+    }
+    const runs: HostRun[] = [];
+    for (let at = gpa; at < gpa + length; ) {
+      const slot = this.#at(at);
+      if (slot === undefined) throw new NoMemoryAtAddressError(gpa, length, at);
+      if (toWrite && slot.readOnly) throw new ReadOnlyMemoryError(gpa, length, at);
+      const bytes = Math.min(gpa + length, slot.gpa + slot.bytes) - at;
+      runs.push({ hostOffset: slot.hostOffset + (at - slot.gpa), bytes });
+      at += bytes;
+    }
+    return runs;
   }
 
   /** A device of the kernel was put at a page (or taken from it): what the guest has cached of it goes. */

@@ -79,9 +79,9 @@ export class Vm {
     this.#host = host;
     this.#physical = new GuestPhysical(host.memory);
     this.#physical.observer = host.code;
-    this.memory = new VmMemory(this.#physical);
     this.#tables = new SecondStageTables(host.pages, host.vendor.tables);
     this.#slots = new KvmMemorySlots(this.#physical, this.#tables, () => this.#flush());
+    this.memory = new VmMemory(this.#physical, this.#slots);
     this.#runner = new VmRunner(options, alive);
     this.#timeStamp = this.#runner.timeStamp(host.model.tscHz);
     this.#eventFds = new EventFds(() => this.#controllers.irqchip);

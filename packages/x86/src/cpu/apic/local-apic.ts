@@ -112,9 +112,12 @@ export class LocalApic implements InterruptAcknowledge, Snapshotable<LocalApicSt
 
   /** Power-up or RESET (10.4.7.1), IA32_APIC_BASE included. */
   reset(): void {
+    const before = this.#base;
     this.#base = DEFAULT_BASE + BASE_ENABLE + (this.#isBootstrap ? BASE_BSP : 0);
     this.#id = this.initialId;
     this.init();
+    // Not when it is made: it is on no bus yet.
+    if (before !== 0 && before !== this.#base) this.#bus.moved();
   }
 
   /** INIT (10.4.7.3): as after RESET, but for the APIC ID and IA32_APIC_BASE. */
