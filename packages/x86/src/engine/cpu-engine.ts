@@ -2,14 +2,15 @@ import type { WalkResult } from '@minusone/mmu';
 import { Vector } from '../cpu/fault.ts';
 import type { Insn } from '../decode/insn.ts';
 import { Leave, Segment, State, segmentOffset } from '../state/layout.ts';
-import { MODE_WORDS, type Mode, modeOf } from '../state/mode.ts';
+import { type Mode, modeOf } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
 import type { Engine, EngineHost, EngineStatistics, LinearAccess } from './engine.ts';
 import { CodeExit, Exit } from './exit.ts';
 import type { CodeSpace, CodeUser } from './interpreter/code-space.ts';
-import { RECORD_BYTES, RecordField } from './interpreter/record.ts';
+import { RecordField } from './interpreter/record.ts';
 import { EngineLinearAccess } from './memory/engine-linear-access.ts';
 import { LinearMemory, PCIDS } from './memory/linear-memory.ts';
+import { SingleInstructions } from './single-instructions.ts';
 
 /** Iterations of a REP between two looks of the run loop. */
 const REPEAT_LIMIT = 4096;
@@ -19,13 +20,6 @@ const CS_LIMIT: number = segmentOffset(Segment.CS, 'limit');
 /** What finding the next block yields besides a record. */
 const FAULTED = 0;
 const ALONE = -1;
-
-/** An instruction that was run alone: its bytes, and its record with a `stop` after it. */
-interface Single {
-  readonly insn: Insn;
-  readonly bytes: Uint8Array;
-  readonly record: number;
-}
 
 /** Runs one CPU's instructions: finds blocks, enters compiled code, and puts RIP and the budget right whenever it comes back. */
 export class CpuEngine implements Engine, CodeUser {
@@ -38,9 +32,7 @@ export class CpuEngine implements Engine, CodeUser {
   readonly #registers: Registers;
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
-  /** Instructions that were run alone, by place in linear memory and mode: good as long as the bytes are the same. */
-  readonly #singles = new Map<number, Single>();
-  readonly #bytes = new Uint8Array(15);
+  readonly #singles: SingleInstructions;
   #insn: Insn | undefined;
   #mode: Mode = modeOf(0);
   /** The record whose link may lead to the next block (bit 0: its `follow` link), and the linear page it stands in. */
@@ -60,6 +52,7 @@ export class CpuEngine implements Engine, CodeUser {
     this.#i32 = space.memory.i32;
     this.#u16 = space.memory.u16;
     this.memory = new LinearMemory(space.memory, host);
+    this.#singles = new SingleInstructions(space, this.memory, this.#registers);
     this.linear = new EngineLinearAccess(space.memory, this.memory, this.#registers);
     space.slow.add(host.state, this.memory);
     space.regions?.addCpu(host.state, this.memory);
@@ -358,7 +351,7 @@ export class CpuEngine implements Engine, CodeUser {
       this.#fetchFault(Vector.GP);
       return Exit.FAULT;
     }
-    const single = this.#fetchSingle(low, linearLow, linearHigh);
+    const single = this.#singles.at(mode, low, linearLow, linearHigh);
     if (single === undefined) return Exit.FAULT;
     const { insn, record } = single;
     this.#insn = insn;
@@ -378,78 +371,5 @@ export class CpuEngine implements Engine, CodeUser {
     const isUndone = exit === Exit.FAULT || exit === Exit.RESTART || code === CodeExit.REPEAT;
     this.#setField(State.budget, isUndone ? budget : budget - 1);
     return exit;
-  }
-
-  /** The instruction at a linear address as a record; undefined: fetching it faults, as is noted. */
-  #fetchSingle(ip: number, low: number, high: number): Single | undefined {
-    const mode = this.#mode;
-    const page = this.memory.locateCode(low, high);
-    if (page === -2) return undefined;
-    const key = page < 0 ? -1 - mode.word : (page + (low & 0xfff)) * MODE_WORDS + mode.word;
-    const known = this.#singles.get(key);
-    if (known !== undefined && this.#isStill(known, ip, low, high)) return known;
-    const insn = this.#fetch(ip, low, high);
-    if (insn === undefined) return undefined;
-    const record = known?.record ?? this.space.allocateRecords(2);
-    this.space.writeSingle(record, insn, mode, low & 0xfff);
-    this.space.writePseudo(record + RECORD_BYTES, this.space.handlers.pseudo.stop, (low & 0xfff) + insn.length);
-    const single = { insn, bytes: this.#bytes.slice(0, insn.length), record };
-    this.#singles.set(key, single);
-    return single;
-  }
-  /** Whether the bytes at a linear address are those of a known instruction, and can all be fetched. */
-  #isStill({ bytes }: Single, ip: number, low: number, high: number): boolean {
-    const { length } = bytes;
-    if (!this.#mode.flatCode && (ip >>> 0) + length - 1 > this.#limit) return false;
-    const first = Math.min(length, 4096 - (low & 0xfff));
-    if (!this.#fetchBytes(low, high, first, 0)) return false;
-    for (let n = 0; n < first; n++) if (this.#bytes[n] !== bytes[n]) return false;
-    if (first === length) return true;
-    const next = (low + first) | 0;
-    const nextHigh = next === 0 && this.#mode.codeBits === 64 ? (high + 1) | 0 : high;
-    if (!this.#fetchBytes(next, nextHigh, length - first, first)) return false;
-    for (let n = first; n < length; n++) if (this.#bytes[n] !== bytes[n]) return false;
-    return true;
-  }
-
-  /** Fetches and decodes the instruction at a linear address, across pages if need be; undefined: a fault is noted. */
-  #fetch(ip: number, low: number, high: number): Insn | undefined {
-    const mode = this.#mode;
-    // Bytes up to the end of the segment.
-    const within = mode.flatCode ? 15 : Math.min(15, this.#limit - (ip >>> 0) + 1);
-    if (within <= 0) {
-      this.#fetchFault(Vector.GP);
-      return undefined;
-    }
-    const first = Math.min(within, 4096 - (low & 0xfff));
-    if (!this.#fetchBytes(low, high, first, 0)) return undefined;
-    let insn = this.space.decoder.decode(this.#bytes, 0, first, mode.codeBits);
-    if (insn === 'truncated' && first < within) {
-      const next = (low + first) | 0;
-      const nextHigh = next === 0 && mode.codeBits === 64 ? (high + 1) | 0 : high;
-      if (mode.codeBits === 64 && !this.memory.isCanonical(nextHigh)) {
-        this.#fetchFault(Vector.GP);
-        return undefined;
-      }
-      if (!this.#fetchBytes(next, nextHigh, within - first, first)) return undefined;
-      insn = this.space.decoder.decode(this.#bytes, 0, within, mode.codeBits);
-    }
-    if (typeof insn !== 'string') return insn;
-    if (insn === 'undefined') this.memory.fault(Vector.UD, -1);
-    else this.memory.fault(Vector.GP, 0);
-    return undefined;
-  }
-  #fetchBytes(low: number, high: number, count: number, to: number): boolean {
-    const page = this.memory.locateCode(low, high);
-    if (page === -2) return false;
-    if (page >= 0) {
-      const at = page + (low & 0xfff);
-      const { u8 } = this.space.memory;
-      for (let n = 0; n < count; n++) this.#bytes[to + n] = u8[at + n] as number;
-      return true;
-    }
-    const { gpa } = this.memory;
-    for (let n = 0; n < count; n++) this.#bytes[to + n] = this.memory.readPhysical8(gpa + n);
-    return true;
   }
 }
