@@ -28,12 +28,24 @@ export function attemptsFrom(text: string): Attempts {
   return attemptsOf({ output: text.replace(/^end: .*\n$/m, ''), end });
 }
 
+/** Attempts without the text that some of the peers do not print. */
+function audible(rom: Rom, peers: readonly Departure['peer'][], attempts: Attempts): Attempts {
+  const silent = peers.flatMap((peer) => rom.silent?.[peer] ?? []);
+  const clean = (text: string): string =>
+    silent
+      .reduce((rest, pattern) => rest.replace(pattern, ''), text)
+      .replace(/\n+/g, '\n')
+      .trimEnd();
+  return silent.length === 0 ? attempts : new Map([...attempts].map(([label, text]) => [label, clean(text)]));
+}
+
 const departuresOf = (rom: Rom, peer: Departure['peer']): readonly Departure[] =>
   (rom.departures ?? []).filter((departure) => departure.peer === peer);
 
 /** What is wrong with a peer's run, line by line: it must show what is expected, but for its known departures, which must still be there. */
-export function differencesFromPeer(rom: Rom, peer: Departure['peer'], run: RomRun, expected: Attempts): string[] {
-  const attempts = attemptsOf(run);
+export function differencesFromPeer(rom: Rom, peer: Departure['peer'], run: RomRun, all: Attempts): string[] {
+  const attempts = audible(rom, [peer], attemptsOf(run));
+  const expected = audible(rom, [peer], all);
   const known = new Set(departuresOf(rom, peer).map(({ label }) => label));
   return differences(attempts, expected)
     .filter(({ label }) => !known.has(label))
@@ -58,13 +70,16 @@ export function reconcile(rom: Rom, runs: { readonly bochs: RomRun; readonly qem
   const qemu = attemptsOf(runs.qemu);
   const expected = new Map<string, string>();
   const undecided: string[] = [];
+  const [bochsAlone, qemuAlone] = [audible(rom, ['bochs'], bochs), audible(rom, ['qemu'], qemu)];
+  const [bochsPart, qemuPart] = [bochs, qemu].map((attempts) => audible(rom, ['bochs', 'qemu'], attempts)) as [Attempts, Attempts];
   for (const label of new Set([...bochs.keys(), ...qemu.keys()])) {
     const departures = (rom.departures ?? []).filter((departure) => departure.label === label);
     const manual = departures.find((departure) => departure.manual !== undefined)?.manual;
     const departs = new Set(departures.map(({ peer }) => peer));
-    const text = manual ?? (departs.has('bochs') ? qemu.get(label) : bochs.get(label));
-    if (manual === undefined && (departs.size === 2 || (departs.size === 0 && bochs.get(label) !== qemu.get(label)))) undecided.push(label);
-    if (text !== undefined) expected.set(label, text);
+    const text = manual ?? (departs.has('bochs') ? qemuAlone.get(label) : bochsAlone.get(label));
+    if (manual === undefined && (departs.size === 2 || (departs.size === 0 && bochsPart.get(label) !== qemuPart.get(label))))
+      undecided.push(label);
+    if (text !== undefined) expected.set(label, [text, ...[rom.manual?.[label] ?? []].flat()].join('\n'));
   }
   const end = expected.get('end');
   if (end !== undefined) {

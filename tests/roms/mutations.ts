@@ -1,3 +1,4 @@
+import { svmMutations } from './mutations-svm.ts';
 import type { Mutation } from './rom.ts';
 
 const CPU = 'packages/x86/src/cpu';
@@ -253,4 +254,5 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     "extendU(add(loadAt(cpu, segmentOffset(segment, 'base'), 4), first))",
     "extendU(or(loadAt(cpu, segmentOffset(segment, 'base'), 4), first))",
   ),
+  ...svmMutations,
 };

@@ -9,6 +9,7 @@ import { paging5LevelRoms } from './paging-5level.ts';
 import { privilegedRoms } from './privileged.ts';
 import { processorRoms } from './processors.ts';
 import { segmentRoms } from './segments.ts';
+import { svmRoms } from './svm/index.ts';
 import { taskRoms } from './tasks.ts';
 import { transferRoms } from './transfers.ts';
 import { unrealModeRoms } from './unreal-mode.ts';
@@ -30,4 +31,5 @@ export const roms: readonly Rom[] = [
   ...processorRoms,
   ...privilegedRoms,
   ...memoryAndStateRoms,
+  ...svmRoms,
 ];
