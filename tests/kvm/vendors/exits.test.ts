@@ -86,6 +86,33 @@ onEachVendor((machine) => {
     expect(guest.vcpu.taskPriority()).toBe(5);
   });
 
+  test("page tables are the guest's own: its page faults, loads of CR3 and INVLPG exit for nothing (SDM Vol. 3C, 29.3; APM Vol. 2 15.25)", () => {
+    const guest = machine().long(long`
+      mov rax, cr3
+      mov ecx, 50
+    again:
+      mov cr3, rax
+      mov ebx, [0x40000000]
+      mov dword [0x11008], 0
+      invlpg [0x40000000]
+      dec ecx
+      jnz again
+      hlt`);
+    // The second GiB of the guest's directory is there only after its handler has put it there, and no longer behind INVLPG.
+    guest.vector(14, 0x6000, 64).load(
+      0x6000,
+      asm64`
+        mov dword [0x11008], 0x12007
+        inc rsi
+        add rsp, 8
+        iretq`,
+    );
+    guest.write64(0, 0x5a5an).run(10_000);
+    expect(guest.vcpu.exit.kind).toBe(Kind.HLT);
+    expect([guest.gpr(Gpr.RSI), guest.gpr(Gpr.RBX)]).toEqual([50, 0x5a5a]);
+    expect(guest.vcpu.exits).toEqual({ HLT: 1 });
+  });
+
   test("system-call and segment-base MSRs are the guest's own: no exit", () => {
     const guest = machine().long(long`
     mov ecx, 0xc0000102
