@@ -97,6 +97,10 @@ export const svmMutations: Readonly<Record<string, Mutation>> = {
   'svm-host-state': change(`${SVM}/host-state.ts`, 'i32[at + SEGMENTS + i] = words[i] as number;', ';'),
   'svm-vmload-vmsave': change(`${SVM}/guest-state.ts`, '[W.LSTAR, State.lstar],', '[W.LSTAR, State.cstar],'),
   'svm-asid-tlb': change(`${SVM}/address-spaces.ts`, 'else if (control !== 0) engine.flushTag(space.tag);', ''),
+  'svm-clean-bits': interceptor(
+    'this.#three = words[at + W.INTERCEPT_3] as number;',
+    'if (this.#three === 0) this.#three = words[at + W.INTERCEPT_3] as number;',
+  ),
   'svm-tsc-offset': guestMode('cpu.msrs.setLayerTscOffset(0, 0);', ''),
   'svm-task-switch': interceptor('(event.resume ? Task.RF : 0)', '0'),
   'svm-vmrun-exceptions': change(`${SVM}/instructions.ts`, 'address % 4096 !== 0 || ', ''),

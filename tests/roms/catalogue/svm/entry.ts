@@ -35,6 +35,10 @@ const tlb = (label: string, change: string): SvmAttempt =>
     after: `mov dword [${nestedEntry}], ${SvmMemory.free | 7}\nadd qword ${vmcb('RIP')}, 3\n${change}\n${SVM_AGAIN}\nmov dword [${nestedEntry}], ${TLB_PAGE | 7}`,
   });
 
+/** Goes on behind the CPUID that exited. */
+const CLEAN = (bits: number): string => `mov dword ${vmcb('VMCB_CLEAN')}, ${bits}\nadd qword ${vmcb('RIP')}, 2`;
+const CPUIDS = 'mov eax, 0x80000000\ncpuid\nmov eax, 0x80000000\ncpuid\nxor eax, eax\nxor ebx, ebx\nxor ecx, ecx\nxor edx, edx';
+
 const SYSCALL_MSRS: Readonly<Record<string, number>> = {
   star: Msr.star,
   lstar: Msr.lstar,
@@ -171,6 +175,23 @@ export const svmEntryRoms: readonly Rom[] = [
     tlb('TLB_CONTROL 1', `mov byte ${vmcb('TLB_CONTROL')}, 1`),
     tlb('TLB_CONTROL 3', `mov byte ${vmcb('TLB_CONTROL')}, 3`),
     tlb('another ASID', `mov byte ${vmcb('TLB_CONTROL')}, 0\nmov dword ${vmcb('GUEST_ASID')}, 2`),
+  ]),
+  svmRom('svm-clean-bits', 'VMCB clean bits are a hint; what changed has its bit clear, or none is needed (APM Vol. 2 15.15.1, 15.15.3)', [
+    svm('nothing changed', CPUIDS, { intercepts: ['CPUID'], after: `${CLEAN(-1)}\n${SVM_AGAIN}` }),
+    svm('the intercepts changed', CPUIDS, {
+      intercepts: ['CPUID'],
+      after: `mov dword ${vmcb('INTERCEPT_3')}, 0\n${CLEAN(~1)}\n${SVM_AGAIN}`,
+    }),
+    svm('CR2 changed', `${CPUIDS}\nmov rax, cr2`, {
+      intercepts: ['CPUID'],
+      after: `mov dword ${vmcb('CR2')}, 0x1234\nmov dword ${vmcb('INTERCEPT_3')}, 0\n${CLEAN(~0x201)}\n${SVM_AGAIN}`,
+      bochs: 'VMRUN does not load CR2; 15.5.1.',
+      hide: ['nrip'],
+    }),
+    svm('RIP, RSP, RFLAGS and RAX have no bit', CPUIDS, {
+      intercepts: ['CPUID'],
+      after: `mov dword ${vmcb('RSP')}, 0xc000\nmov dword ${vmcb('RFLAGS')}, 0x203\nmov dword ${vmcb('RAX')}, 7\n${CLEAN(-1)}\n${SVM_AGAIN}`,
+    }),
   ]),
   svmRom('svm-tsc-offset', 'TSC_OFFSET is added for the guest, not for the host (APM Vol. 2 15.5.1)', [
     svm('added', 'rdtsc\nshr edx, 28\nxor eax, eax', { fields: { TSC_OFFSET: 0x7000_0000_0000_0000n } }),
