@@ -16,6 +16,18 @@ export interface GuestProgram {
   /** Leaf, subleaf, flags, EAX, EBX, ECX, EDX. */
   readonly cpuid: readonly (readonly number[])[];
   readonly singleStep: boolean;
+  /** Execution of this address is the debugger's (DR0). */
+  readonly breakpoint: number | undefined;
+  /** INT3 is the debugger's. */
+  readonly softwareBreakpoints: boolean;
+  /** With KVM's interrupt controllers; it then ends by `limit`, as HLT waits. */
+  readonly irqchip: boolean;
+  /** GSIs that are pulsed, one after each write to port 10H. */
+  readonly irqs: readonly number[];
+  /** MSRs that a filter keeps from the guest; they and unknown ones are the VMM's, and read as 1122334455667788H. */
+  readonly userMsrs: { readonly base: number; readonly count: number } | undefined;
+  /** The last line says which pages were written. */
+  readonly dirtyLog: boolean;
   /** The end, where it is not HLT or shutdown: so many exits. */
   readonly limit: number;
   /** Only a host that is no virtual machine itself runs it as KVM does: nested virtualization is often slow with interrupt windows, or wrong with paging and shutdown. */
@@ -44,6 +56,12 @@ function guest(name: string, code: Uint8Array, exits: readonly string[], parts: 
     interrupts: [],
     cpuid: [],
     singleStep: false,
+    breakpoint: undefined,
+    softwareBreakpoints: false,
+    irqchip: false,
+    irqs: [],
+    userMsrs: undefined,
+    dirtyLog: false,
     limit: 100,
     needsBareHost: false,
     ends: {},
@@ -580,7 +598,7 @@ const events: GuestProgram[] = [
       'io out port 10 size 1 count 1 data 02',
       'hlt',
     ],
-    { vectors: { 32: waiting.at }, interrupts: [0x20, 0x20] },
+    { vectors: { 32: waiting.at }, interrupts: [0x20, 0x20], needsBareHost: true },
   ),
   guest('HLT ends with an interrupt, which its handler sees first', halted.code, ['hlt', 'io out port 10 size 1 count 1 data 01', 'hlt'], {
     vectors: { 32: halted.at },
@@ -712,7 +730,145 @@ const modes: GuestProgram[] = [
   ),
 ];
 
-export const guestPrograms: readonly GuestProgram[] = [...ports, ...mmio, ...events, ...modes];
+const pics = withHandler(
+  real.assembly`
+      mov al, 0x11
+      out 0x20, al
+      out 0xa0, al
+      mov al, 0x20
+      out 0x21, al
+      mov al, 0x28
+      out 0xa1, al
+      mov al, 4
+      out 0x21, al
+      mov al, 2
+      out 0xa1, al
+      mov al, 1
+      out 0x21, al
+      out 0xa1, al
+      xor al, al
+      out 0x21, al
+      out 0xa1, al
+      in al, 0x21
+      mov bl, al
+      mov bh, 2
+      sti
+    again:
+      mov cl, 0
+      mov al, bh
+      out 0x10, al
+    .wait:
+      cmp cl, 1
+      jne .wait
+      dec bh
+      jnz again
+      mov ecx, 0x12345
+      rdmsr
+    handler:
+      mov al, 0x0b
+      out 0x20, al
+      in al, 0x20
+      out 0x80, al
+      mov al, 0x0b
+      out 0xa0, al
+      in al, 0xa0
+      out 0x81, al
+      mov al, 0x20
+      out 0xa0, al
+      out 0x20, al
+      mov cl, 1
+      iret`,
+  'handler',
+);
+
+const controllers: GuestProgram[] = [
+  guest(
+    'the 8259 pair in KVM: interrupts of the master and of the slave, and what is in service',
+    pics.code,
+    [
+      'io out port 10 size 1 count 1 data 02',
+      'io out port 80 size 1 count 1 data 08',
+      'io out port 81 size 1 count 1 data 00',
+      'io out port 10 size 1 count 1 data 01',
+      'io out port 80 size 1 count 1 data 04',
+      'io out port 81 size 1 count 1 data 04',
+      'rdmsr 12345',
+    ],
+    // HLT would wait: an MSR that nobody knows ends it.
+    {
+      vectors: { 35: pics.at, 42: pics.at },
+      irqchip: true,
+      irqs: [3, 10],
+      userMsrs: { base: 0x175, count: 2 },
+      limit: 7,
+      ends: { rbx: 0, rcx: 0x12345 },
+    },
+  ),
+  guest(
+    'a breakpoint in a debug register, on an instruction that runs twice',
+    real`
+      mov cx, 2
+    again:
+      nop
+      inc ax
+      loop again
+      hlt`,
+    ['debug exception 1 pc 1003 dr6 ffff0ff1'],
+    { breakpoint: 0x1003, limit: 1, ends: { rip: 0x1003, rcx: 2 } },
+  ),
+  guest(
+    'INT3 is the debugger, and RIP stands at it',
+    real`
+      mov ax, 5
+      int3
+      hlt`,
+    ['debug exception 3 pc 1003 dr6 0'],
+    { softwareBreakpoints: true, needsBareHost: true, limit: 1, ends: { rip: 0x1003, rax: 5 } },
+  ),
+  guest(
+    'MSRs that a filter denies, and one that nobody knows, are the VMM',
+    real`
+      mov ecx, 0x175
+      rdmsr
+      mov esi, eax
+      mov edi, edx
+      mov eax, 0x5a
+      wrmsr
+      mov ecx, 0x12345
+      rdmsr
+      mov ecx, 0x174
+      mov eax, 7
+      xor edx, edx
+      wrmsr
+      rdmsr
+      hlt`,
+    ['rdmsr 175', 'wrmsr 175 data 112233440000005a', 'rdmsr 12345', 'hlt'],
+    { userMsrs: { base: 0x175, count: 2 }, ends: { rsi: 0x55667788, rdi: 0x11223344, rax: 7 } },
+  ),
+  guest(
+    'the dirty log has the pages that the guest wrote, by itself and from a device',
+    real`
+      mov byte [0x3000], 1
+      mov al, [0x4000]
+      xor ax, ax
+      mov es, ax
+      cld
+      mov di, 0x5ffe
+      mov cx, 4
+      mov dx, 0x10
+      rep insb
+      mov ax, 0xa000
+      mov ds, ax
+      xor si, si
+      mov di, 0x9000
+      movsw
+      hlt`,
+    ['io in port 10 size 1 count 2', 'io in port 10 size 1 count 2', 'mmio read at a0000 bytes 2', 'hlt', 'dirty 3 5 6 9'],
+    { dirtyLog: true },
+  ),
+];
+
+export const guestPrograms: readonly GuestProgram[] = [...ports, ...mmio, ...events, ...modes, ...controllers];
 
 /** The registers of the line that ends a run, by name. */
 export function registersAtEnd(line: string): Record<string, number> {

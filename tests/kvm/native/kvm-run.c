@@ -10,8 +10,15 @@
  *   interrupt VECTOR                  injected in order, each as soon as KVM says that it can be
  *   exits NUMBER                      at most
  *   singlestep                        KVM_SET_GUEST_DEBUG
+ *   breakpoint ADDRESS                the same, DR0: execution
+ *   swbreak                           the same, INT3
+ *   irqchip                           KVM_CREATE_IRQCHIP; before cpuid and state
+ *   irq GSI                           a pulse of KVM_IRQ_LINE after each write to port 10, in order
+ *   userMsrs BASE COUNT               denied by KVM_X86_SET_MSR_FILTER; they and unknown ones exit, and read as 1122334455667788
+ *   dirtylog                          the pages that were written are printed in the end
  * Whatever the guest reads of devices is 11, 12, 13 ... byte by byte. The run ends at HLT (with no interrupt left), shutdown, an error, or the limit.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -58,6 +65,14 @@ int main(void) {
   int vm = ioctl(kvm, KVM_CREATE_VM, 0);
   if (vm < 0) fail("KVM_CREATE_VM");
   ioctl(vm, KVM_SET_TSS_ADDR, 0xfffbd000);
+  static char line[1 << 18], digits[1 << 18], word[32], name[32];
+  char *input = NULL;
+  size_t input_bytes = 0;
+  FILE *all = open_memstream(&input, &input_bytes);
+  while (fgets(line, sizeof line, stdin) != NULL) fputs(line, all);
+  fclose(all);
+  int irqchip = strstr(input, "\nirqchip") != NULL, dirty_log = strstr(input, "\ndirtylog") != NULL;
+  if (irqchip && ioctl(vm, KVM_CREATE_IRQCHIP, 0) < 0) fail("KVM_CREATE_IRQCHIP");
   int vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
   if (vcpu < 0) fail("KVM_CREATE_VCPU");
   int run_bytes = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -78,15 +93,15 @@ int main(void) {
   } cpuid;
   memset(&cpuid, 0, sizeof cpuid);
   uint8_t *memory = NULL;
-  unsigned long memory_bytes = 0, limit = 1000, interrupts[64], interrupt_count = 0, next_interrupt = 0;
+  unsigned long memory_bytes = 0, limit = 1000, interrupts[64], interrupt_count = 0, next_interrupt = 0, irqs[64], irq_count = 0, next_irq = 0;
 
-  static char line[1 << 18], digits[1 << 18], word[32], name[32];
-  while (fgets(line, sizeof line, stdin) != NULL) {
+  FILE *lines = fmemopen(input, input_bytes, "r");
+  while (fgets(line, sizeof line, lines) != NULL) {
     unsigned long a, b;
     if (sscanf(line, "%31s", word) != 1) continue;
     if (strcmp(word, "memory") == 0 && sscanf(line, "%*s %lx", &memory_bytes) == 1) {
       memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-      struct kvm_userspace_memory_region region = {.slot = 0, .guest_phys_addr = 0, .memory_size = memory_bytes, .userspace_addr = (uintptr_t)memory};
+      struct kvm_userspace_memory_region region = {.slot = 0, .flags = dirty_log ? KVM_MEM_LOG_DIRTY_PAGES : 0, .guest_phys_addr = 0, .memory_size = memory_bytes, .userspace_addr = (uintptr_t)memory};
       if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0) fail("KVM_SET_USER_MEMORY_REGION");
     } else if (strcmp(word, "load") == 0 && sscanf(line, "%*s %lx %262143s", &a, digits) == 2) {
       for (char *digit = digits; digit[0] != 0 && digit[1] != 0 && a < memory_bytes; digit += 2, a++) {
@@ -110,6 +125,23 @@ int main(void) {
       interrupts[interrupt_count++] = b;
     } else if (strcmp(word, "exits") == 0) {
       sscanf(line, "%*s %lx", &limit);
+    } else if (strcmp(word, "irq") == 0 && sscanf(line, "%*s %lx", &b) == 1) {
+      irqs[irq_count++] = b;
+    } else if (strcmp(word, "userMsrs") == 0 && sscanf(line, "%*s %lx %lx", &a, &b) == 2) {
+      static __u8 bitmap[8];
+      struct kvm_enable_cap cap = {.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = {KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER}};
+      if (ioctl(vm, KVM_ENABLE_CAP, &cap) < 0) fail("KVM_CAP_X86_USER_SPACE_MSR");
+      struct kvm_msr_filter filter = {.flags = KVM_MSR_FILTER_DEFAULT_ALLOW};
+      filter.ranges[0] = (struct kvm_msr_filter_range){.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE, .base = a, .nmsrs = b, .bitmap = bitmap};
+      if (ioctl(vm, KVM_X86_SET_MSR_FILTER, &filter) < 0) fail("KVM_X86_SET_MSR_FILTER");
+    } else if (strcmp(word, "breakpoint") == 0 && sscanf(line, "%*s %lx", &a) == 1) {
+      struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP};
+      debug.arch.debugreg[0] = a;
+      debug.arch.debugreg[7] = 0x402;
+      if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug) < 0) fail("KVM_SET_GUEST_DEBUG");
+    } else if (strcmp(word, "swbreak") == 0) {
+      struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP};
+      if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug) < 0) fail("KVM_SET_GUEST_DEBUG");
     } else if (strcmp(word, "singlestep") == 0) {
       struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
       if (ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug) < 0) fail("KVM_SET_GUEST_DEBUG");
@@ -140,7 +172,22 @@ int main(void) {
         } else {
           printf(" data ");
           print_bytes(data, bytes);
+          if (run->io.port == 0x10 && next_irq < irq_count) {
+            struct kvm_irq_level level = {.irq = irqs[next_irq++], .level = 1};
+            if (ioctl(vm, KVM_IRQ_LINE, &level) < 0) fail("KVM_IRQ_LINE");
+            level.level = 0;
+            if (ioctl(vm, KVM_IRQ_LINE, &level) < 0) fail("KVM_IRQ_LINE");
+          }
         }
+        break;
+      case KVM_EXIT_X86_RDMSR:
+        printf("rdmsr %x\n", run->msr.index);
+        run->msr.data = 0x1122334455667788;
+        run->msr.error = 0;
+        break;
+      case KVM_EXIT_X86_WRMSR:
+        printf("wrmsr %x data %llx\n", run->msr.index, (unsigned long long)run->msr.data);
+        run->msr.error = 0;
         break;
       }
       case KVM_EXIT_MMIO:
@@ -180,6 +227,15 @@ int main(void) {
         break;
     }
     if (over) break;
+  }
+  if (dirty_log) {
+    static __u8 bitmap[1 << 13];
+    struct kvm_dirty_log log = {.slot = 0, .dirty_bitmap = bitmap};
+    if (ioctl(vm, KVM_GET_DIRTY_LOG, &log) < 0) fail("KVM_GET_DIRTY_LOG");
+    printf("dirty");
+    for (unsigned long page = 0; page < memory_bytes >> 12; page++)
+      if (bitmap[page >> 3] >> (page & 7) & 1) printf(" %lx", page);
+    printf("\n");
   }
   if (ioctl(vcpu, KVM_GET_REGS, &regs) < 0) fail("KVM_GET_REGS");
   if (ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0) fail("KVM_GET_SREGS");

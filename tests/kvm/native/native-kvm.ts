@@ -47,6 +47,12 @@ export function describeGuest(guest: GuestProgram): string {
     ...guest.cpuid.map((entry) => `cpuid ${entry.map(hex).join(' ')}`),
     ...guest.interrupts.map((vector) => `interrupt ${hex(vector)}`),
     ...(guest.singleStep ? ['singlestep'] : []),
+    ...(guest.breakpoint === undefined ? [] : [`breakpoint ${hex(guest.breakpoint)}`]),
+    ...(guest.softwareBreakpoints ? ['swbreak'] : []),
+    ...(guest.irqchip ? ['irqchip'] : []),
+    ...guest.irqs.map((gsi) => `irq ${hex(gsi)}`),
+    ...(guest.userMsrs === undefined ? [] : [`userMsrs ${hex(guest.userMsrs.base)} ${hex(guest.userMsrs.count)}`]),
+    ...(guest.dirtyLog ? ['dirtylog'] : []),
     `exits ${hex(guest.limit)}`,
     '',
   ].join('\n');
