@@ -9,17 +9,13 @@ import { loadGuestMsrs } from './msr-areas.ts';
 import type { VmxOperation } from './operation.ts';
 import { FAIL_INVALID, failValid, SUCCEED, type VmxOutcome } from './outcome.ts';
 import type { Region } from './region.ts';
+import { wordOf } from './words.ts';
 
-const {
-  VM_INSTRUCTION_ERROR,
-  TSC_OFFSET,
-  VMX_PREEMPTION_TIMER_VALUE,
-  VM_ENTRY_INTR_INFO_FIELD,
-  VM_ENTRY_EXCEPTION_ERROR_CODE,
-  VM_ENTRY_INSTRUCTION_LEN,
-  GUEST_PENDING_DBG_EXCEPTIONS,
-  GUEST_CR3,
-} = FIELD;
+const { VM_INSTRUCTION_ERROR, VMX_PREEMPTION_TIMER_VALUE, VM_ENTRY_EXCEPTION_ERROR_CODE, VM_ENTRY_INSTRUCTION_LEN, GUEST_CR3 } = FIELD;
+
+const W_TSC_OFFSET = wordOf('TSC_OFFSET');
+const W_VM_ENTRY_INTR_INFO_FIELD = wordOf('VM_ENTRY_INTR_INFO_FIELD');
+const W_GUEST_PENDING_DBG_EXCEPTIONS = wordOf('GUEST_PENDING_DBG_EXCEPTIONS');
 
 /** VMfail(error): VMfailValid where there is a current VMCS, otherwise VMfailInvalid (SDM Vol. 3C, 31.2). */
 export function vmFail(op: VmxOperation, error: VmInstructionErrorNumber): VmxOutcome {
@@ -97,7 +93,11 @@ function startGuest(op: VmxOperation, region: Region): void {
   const { cpu, controls } = op;
   const { vmcs } = region;
   if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer)) op.timer.start(vmcs.low(VMX_PREEMPTION_TIMER_VALUE));
-  if (controls.hasPrimary(Primary.useTscOffsetting)) cpu.msrs.setLayerTscOffset(vmcs.low(TSC_OFFSET), vmcs.high(TSC_OFFSET));
+  if (controls.hasPrimary(Primary.useTscOffsetting)) {
+    const { i32 } = cpu.memory;
+    const at = region.word + W_TSC_OFFSET;
+    cpu.msrs.setLayerTscOffset(i32[at]!, i32[at + 1]!);
+  }
   cpu.layer = op;
   const isStale = region.paging.apply(cpu);
   // 27.5.? "Invalidating": without VPIDs, an entry invalidates the mappings of VPID 0000H.
@@ -109,9 +109,10 @@ function startGuest(op: VmxOperation, region: Region): void {
 function deliverEvents(op: VmxOperation, region: Region): void {
   const { cpu } = op;
   const { vmcs } = region;
-  const info = vmcs.low(VM_ENTRY_INTR_INFO_FIELD);
-  const isInjecting = info >= 0x8000_0000;
-  loadPendingDebug(op, vmcs.low(GUEST_PENDING_DBG_EXCEPTIONS), isInjecting ? (info >>> 8) & 7 : -1);
+  const { i32 } = cpu.memory;
+  const info = i32[region.word + W_VM_ENTRY_INTR_INFO_FIELD]!;
+  const isInjecting = info < 0;
+  loadPendingDebug(op, i32[region.word + W_GUEST_PENDING_DBG_EXCEPTIONS]!, isInjecting ? (info >>> 8) & 7 : -1);
   const hasTrap = op.controls.hasPrimary(Primary.monitorTrapFlag);
   if (!isInjecting) {
     if (hasTrap) op.monitorTrapAt = cpu.instructions + 1;

@@ -102,6 +102,10 @@ const {
 const W_GUEST_CR0 = wordOf('GUEST_CR0');
 const W_GUEST_CR4 = wordOf('GUEST_CR4');
 const W_GUEST_RFLAGS = wordOf('GUEST_RFLAGS');
+const W_GUEST_DR7 = wordOf('GUEST_DR7');
+const W_GUEST_IA32_DEBUGCTL = wordOf('GUEST_IA32_DEBUGCTL');
+const W_GUEST_IA32_PAT = wordOf('GUEST_IA32_PAT');
+const W_GUEST_IA32_EFER = wordOf('GUEST_IA32_EFER');
 const W_VM_ENTRY_CONTROLS = wordOf('VM_ENTRY_CONTROLS');
 const W_GUEST_INTERRUPTIBILITY_INFO = wordOf('GUEST_INTERRUPTIBILITY_INFO');
 const W_GUEST_ACTIVITY_STATE = wordOf('GUEST_ACTIVITY_STATE');
@@ -129,7 +133,6 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
   const { i32, u16 } = memory;
   const s = cpu.state >>> 2;
   const v = region.word;
-  const { vmcs } = region;
 
   for (let i = 0; i < WIDE.state.length; i++) {
     const to = s + WIDE.state[i]!;
@@ -141,29 +144,29 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
   i32[s + (State.sysenterCs >>> 2) + 1] = 0;
 
   const oldCr4 = registers.get32(State.cr4);
-  const cr0 = (registers.get32(State.cr0) & CR0_KEPT) | (vmcs.low(GUEST_CR0) & ~CR0_KEPT);
-  const cr4 = vmcs.low(GUEST_CR4) | 0;
+  const cr0 = (registers.get32(State.cr0) & CR0_KEPT) | (i32[v + W_GUEST_CR0]! & ~CR0_KEPT);
+  const cr4 = i32[v + W_GUEST_CR4]!;
   registers.set32(State.cr0, cr0);
   registers.set32(State.cr4, cr4);
-  loadEfer(cpu, op, cr0);
+  loadEfer(cpu, op, cr0, i32[v + W_GUEST_IA32_EFER]!);
   if (controls.hasEntry(EntryControl.loadIa32Pat)) {
-    registers.set32(State.pat, vmcs.low(GUEST_IA32_PAT));
-    registers.set32(State.pat + 4, vmcs.high(GUEST_IA32_PAT));
+    registers.set32(State.pat, i32[v + W_GUEST_IA32_PAT]!);
+    registers.set32(State.pat + 4, i32[v + W_GUEST_IA32_PAT + 1]!);
   }
   const oldDr7 = registers.get32(State.dr7);
   if (controls.hasEntry(EntryControl.loadDebugControls)) {
-    registers.set32(State.dr7, (vmcs.low(GUEST_DR7) & ~DR7_ZEROS) | DR7_ONE);
-    cpu.msrs.debugCtl = vmcs.low(GUEST_IA32_DEBUGCTL) & 3;
+    registers.set32(State.dr7, (i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | DR7_ONE);
+    cpu.msrs.debugCtl = i32[v + W_GUEST_IA32_DEBUGCTL]! & 3;
   }
   debugRegistersLoaded(cpu, oldDr7, oldCr4);
 
   if (areSegmentsAsKept(region, i32, u16)) i32.set(region.segments, s + SEGMENT_IMAGE);
   else for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);
-  writeEflags(registers, vmcs.low(GUEST_RFLAGS));
+  writeEflags(registers, i32[v + W_GUEST_RFLAGS]!);
   // CPL is SS.DPL (25.4.1); in virtual-8086 mode that is 3, in real-address mode 0.
   registers.set32(State.cpl, (registers.get32(segmentOffset(Segment.SS, 'attributes')) >>> 5) & 3);
 
-  const blocking = vmcs.low(GUEST_INTERRUPTIBILITY_INFO);
+  const blocking = i32[v + W_GUEST_INTERRUPTIBILITY_INFO]!;
   cpu.interruptShadow =
     (blocking & Interruptibility.MOV_SS) !== 0
       ? InterruptShadow.MOV_SS
@@ -171,14 +174,15 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
         ? InterruptShadow.STI
         : InterruptShadow.NONE;
   cpu.nmiBlocked = (blocking & Interruptibility.NMI) !== 0;
-  cpu.activity = vmcs.low(GUEST_ACTIVITY_STATE) as Activity;
+  cpu.activity = i32[v + W_GUEST_ACTIVITY_STATE]! as Activity;
 }
 
-function loadEfer(cpu: Cpu, op: VmxOperation, cr0: number): void {
+/** @param efer GUEST_IA32_EFER, bits 31:0 */
+function loadEfer(cpu: Cpu, op: VmxOperation, cr0: number, efer: number): void {
   const { registers } = cpu;
   const { controls } = op;
   if (controls.hasEntry(EntryControl.loadIa32Efer)) {
-    registers.set32(State.efer, op.current!.vmcs.low(GUEST_IA32_EFER));
+    registers.set32(State.efer, efer);
     return;
   }
   // 27.3.2.1: LMA is "IA-32e mode guest"; LME too, but only where CR0.PG is 1.
@@ -269,11 +273,12 @@ export function saveGuestState(op: VmxOperation, region: Region, resume: ResumeF
   update64(region, i32, W_GUEST_RFLAGS, GUEST_RFLAGS, flags, 0);
 
   if (controls.hasExit(ExitControl.saveDebugControls)) {
-    vmcs.set(GUEST_DR7, registers.get32(State.dr7));
-    vmcs.set(GUEST_IA32_DEBUGCTL, cpu.msrs.debugCtl);
+    update64(region, i32, W_GUEST_DR7, GUEST_DR7, registers.get32(State.dr7), 0);
+    update64(region, i32, W_GUEST_IA32_DEBUGCTL, GUEST_IA32_DEBUGCTL, cpu.msrs.debugCtl, 0);
   }
-  if (controls.hasExit(ExitControl.saveIa32Pat)) vmcs.set(GUEST_IA32_PAT, registers.get32(State.pat), registers.get32(State.pat + 4));
-  if (controls.hasExit(ExitControl.saveIa32Efer)) vmcs.set(GUEST_IA32_EFER, registers.get32(State.efer));
+  if (controls.hasExit(ExitControl.saveIa32Pat))
+    update64(region, i32, W_GUEST_IA32_PAT, GUEST_IA32_PAT, registers.get32(State.pat), registers.get32(State.pat + 4));
+  if (controls.hasExit(ExitControl.saveIa32Efer)) update64(region, i32, W_GUEST_IA32_EFER, GUEST_IA32_EFER, registers.get32(State.efer), 0);
   // 28.2: bit 9 of the VM-entry controls follows IA32_EFER.LMA (IA32_VMX_MISC[5]).
   if (op.storesEferLma) {
     const long = (registers.get32(State.efer) & 0x400) !== 0;
