@@ -5,9 +5,10 @@ import type { Attack } from './attack.ts';
 import { descriptorAttacks } from './descriptor-attacks.ts';
 import { instructionAttacks } from './instruction-attacks.ts';
 import { memoryAttacks } from './memory-attacks.ts';
+import { taskAttacks } from './task-attacks.ts';
 import { timeAttacks } from './time-attacks.ts';
 
-const attacks: readonly Attack[] = [...memoryAttacks, ...descriptorAttacks, ...instructionAttacks, ...timeAttacks];
+const attacks: readonly Attack[] = [...memoryAttacks, ...descriptorAttacks, ...instructionAttacks, ...taskAttacks, ...timeAttacks];
 /** Interpreted, and compiled at once: what is tried again runs as regions. */
 const projections = [
   ['interpreted', false, 1],
