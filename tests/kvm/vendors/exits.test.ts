@@ -49,7 +49,7 @@ onEachVendor((machine) => {
   }
 
   describe('exits by instructions, and what is said of them (SDM Vol. 3C, 26.1; APM Vol. 2 15.9)', () => {
-    test.each(cases)('%s', (...[what, code, exit, registers]: Case) => {
+    test.each(cases.map((row) => [row[0], row] as const))('%s', (what, [, code, exit, registers]) => {
       const guest = enter(code, what.startsWith('M') ? 32 : 16, registers);
       expect(guest.vcpu.exit).toMatchObject(exit);
       // A fault-like exit: RIP stands at the instruction.
