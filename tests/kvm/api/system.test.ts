@@ -114,6 +114,29 @@ onEither((vendor) => {
     }
   });
 
+  test('as many VMs as the host has room for; one more is refused by name, and the others are as they were', () => {
+    const fill = (reservedBytes: number): number => {
+      const kvm = new Kvm(vendor(), { memory: '4M', reservedBytes, jit: false });
+      const vcpus = [];
+      try {
+        for (;;) {
+          const vm = kvm.createVm({ memory: '16K' });
+          vm.memory.write(0x1000, asm16`hlt`);
+          const vcpu = vm.createVcpu(0);
+          vcpu.start({ mode: 'real', ip: 0x1000 });
+          vcpus.push(vcpu);
+        }
+      } catch (error) {
+        expect(error).toEqual(code('RESERVED_AREA_FULL'));
+      }
+      for (const vcpu of vcpus) expect(vcpu.run().reason).toBe('hlt');
+      return vcpus.length;
+    };
+    const few = fill(64 * 2 ** 20);
+    expect(few).toBeGreaterThan(2);
+    expect(fill(96 * 2 ** 20)).toBeGreaterThan(few + 5);
+  });
+
   test('a VM that was destroyed refuses every call, and a second destroy does nothing', () => {
     const { vm, vcpu } = realMode(vendor, asm16`hlt`);
     vm.destroy();

@@ -21,12 +21,16 @@ export interface HostOptions {
   readonly memory?: number | string | MachineMemory | undefined;
   /** With memory that stands already: the part of it (host-physical address, bytes) that KVM may take pages from. */
   readonly spare?: { readonly hostOffset: number; readonly bytes: number } | undefined;
+  /**
+   * Room beside the host's memory for processors and decoded code, bytes: about 2.5 MiB for a VM with one virtual CPU, which a destroyed one does not give back. The host's operating system
+   * commits it as it is used. Decoded code takes 40 MiB of it. @default 192 MiB
+   */
+  readonly reservedBytes?: number | undefined;
   /** Compile hot code. @default true */
   readonly jit?: boolean | JitOptions | undefined;
 }
 
 const DEFAULT_MEMORY = '256M';
-/** For processors (about 1 MiB each) and decoded instructions; the host commits it as it is used. */
 const RESERVED_BYTES = 192 * 2 ** 20;
 
 /** A processor with its extension, both made for one another. */
@@ -50,7 +54,7 @@ export class Host {
 
   /** @throws {InvalidArgumentError} memory that stands already comes without a `spare` part of it */
   constructor(vendor: KvmVendor, options: HostOptions = {}) {
-    const { memory = DEFAULT_MEMORY, spare, jit = true } = options;
+    const { memory = DEFAULT_MEMORY, spare, reservedBytes = RESERVED_BYTES, jit = true } = options;
     this.vendor = vendor;
     if (memory instanceof MachineMemory) {
       if (spare === undefined) {
@@ -60,7 +64,7 @@ export class Host {
       this.pages = new PageAllocator(memory, spare.hostOffset, spare.bytes);
     } else {
       const ramBytes = Math.ceil(bytesOf(memory) / 4096) * 4096;
-      this.memory = new MachineMemory({ ramBytes, reservedBytes: RESERVED_BYTES });
+      this.memory = new MachineMemory({ ramBytes, reservedBytes });
       this.pages = new PageAllocator(this.memory, this.memory.ramOffset, ramBytes);
     }
     const { ramOffset, ramBytes } = this.memory;
