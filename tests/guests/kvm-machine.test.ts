@@ -1,15 +1,19 @@
 import { asm16 } from '@minusone/asm';
 import type { KvmVendor } from '@minusone/kvm';
 import { amd } from '@minusone/kvm-amd';
+import { intel } from '@minusone/kvm-intel';
 import { type BootOptions, boot, kvmAccelerator } from '@minusone/vmm';
-import { amd as amdModel, type CpuModel } from '@minusone/x86';
+import { amd as amdModel, type CpuModel, intel as intelModel } from '@minusone/x86';
 import { describe, expect, test } from 'vitest';
 
 // A ready-made machine (`boot`) whose processors are KVM's: what the VMM in it has to do beside running virtual CPUs.
 const ADDRESS = 0x8000;
 const code = asm16.with({ origin: 0 });
 
-const VENDORS: readonly (readonly [string, CpuModel, () => KvmVendor])[] = [['kvm_amd', amdModel, amd]];
+const VENDORS: readonly (readonly [string, CpuModel, () => KvmVendor])[] = [
+  ['kvm_intel', intelModel, intel],
+  ['kvm_amd', amdModel, amd],
+];
 
 describe.each(VENDORS)('a machine on %s', (_name, model, vendor) => {
   /** What real-mode code writes to port E9H until it powers off by the debug-exit port, and how the machine ends. */
