@@ -89,7 +89,7 @@ export const svmMutations: Readonly<Record<string, Mutation>> = {
   'svm-npf-large': NESTED_IS_IDENTITY,
   'svm-npt-pae': change('packages/x86/src/cpu/control-registers.ts', 'refused && !checkedAtUse', 'refused'),
   'svm-instruction-bytes': change(`${SVM}/instruction-bytes.ts`, 'u8[to] = count;', 'u8[to] = 0;'),
-  'svm-no-npt': guestMode('((words[at + W.NP_CONTROL] as number) & NP_ENABLE) !== 0 && this.#hasNested', 'this.#hasNested'),
+  'svm-no-npt': guestMode('if (isNested) this.#swapPat(words, at);', 'this.#swapPat(words, at);'),
   'svm-g-pat': guestMode('if (isNested) this.#swapPat(words, at);', ''),
   'svm-invalid-control': change(`${CHECKS}/controls.ts`, "(view) => view.low('GUEST_ASID') !== 0", '() => true'),
   'svm-invalid-guest': change(`${CHECKS}/guest.ts`, "(view) => (view.low('EFER') & Efer.SVME) !== 0", '() => true'),
