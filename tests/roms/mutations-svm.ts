@@ -103,5 +103,5 @@ export const svmMutations: Readonly<Record<string, Mutation>> = {
   ),
   'svm-tsc-offset': guestMode('cpu.msrs.setLayerTscOffset(0, 0);', ''),
   'svm-task-switch': interceptor('(event.resume ? Task.RF : 0)', '0'),
-  'svm-vmrun-exceptions': change(`${SVM}/instructions.ts`, 'address % 4096 !== 0 || ', ''),
+  'svm-vmrun-exceptions': change(`${SVM}/svm-msrs.ts`, '(value & 0xfffn) !== 0n || ', ''),
 };
