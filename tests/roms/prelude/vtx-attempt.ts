@@ -19,7 +19,7 @@ export interface GuestOptions {
   /** Host code before the entry, after the VMCS has been filled. */
   readonly before?: string;
   /** Host code after the first exit has been printed. */
-  readonly then?: string;
+  readonly afterwards?: string;
   readonly hide?: readonly (keyof typeof Hide)[];
   /** Enters with EPT and "unrestricted guest", whatever the mode. */
   readonly unrestricted?: boolean;
@@ -50,7 +50,7 @@ export function vt(label: string, code: string, options: GuestOptions = {}): str
     ${options.before ?? ''}
     call vtx_go
     call vtx_print_registers
-    ${options.then ?? ''}
+    ${options.afterwards ?? ''}
     jmp .end
   .fields:
     ${fieldTable({ GUEST_RIP: '.guest', ...controlFields(...controls), ...options.fields }, options.raw)}

@@ -54,7 +54,7 @@ export const vtxInstructionRoms: readonly Rom[] = [
         r15: '-1',
       },
     }),
-    vt('goes on behind it', 'mov eax, 1\ncpuid\nmov ebx, 2\ncpuid\nmov esi, 3', { then: `${SKIP}\n${RESUME}\n${SKIP}\n${RESUME}` }),
+    vt('goes on behind it', 'mov eax, 1\ncpuid\nmov ebx, 2\ncpuid\nmov esi, 3', { afterwards: `${SKIP}\n${RESUME}\n${SKIP}\n${RESUME}` }),
     vt('LOCK makes it invalid', 'db 0xf0\ncpuid', { controls: {} }),
   ]),
   vtxRom('vtx-hlt', 'HLT exits with "HLT exiting"; without, the activity state is HLT until an event comes (SDM Vol. 3C 26.1.3, 25.4.2)', [

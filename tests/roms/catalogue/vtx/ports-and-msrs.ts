@@ -20,7 +20,7 @@ const bitmaps = (ports: readonly number[], more: GuestOptions = {}): GuestOption
     ...more,
     fields: { IO_BITMAP_A: ioBitmapA, IO_BITMAP_B: ioBitmapB, ...more.fields },
     before: ports.map((port) => `or ${byte(port)}, ${1 << (port & 7)}`).join('\n'),
-    then: `${more.then ?? ''}\n${ports.map((port) => `mov ${byte(port)}, 0`).join('\n')}`,
+    afterwards: `${more.afterwards ?? ''}\n${ports.map((port) => `mov ${byte(port)}, 0`).join('\n')}`,
   };
 };
 const out = (port: number, register = 'al'): string => `mov dx, ${port}\nout dx, ${register}`;
@@ -35,7 +35,7 @@ const msrs = (list: readonly number[], write = false, more: GuestOptions = {}): 
     ...more,
     fields: { MSR_BITMAP: msrBitmap, ...more.fields },
     before: list.map((msr) => `or ${byte(msr)}, ${1 << (msr & 7)}`).join('\n'),
-    then: `${more.then ?? ''}\n${list.map((msr) => `mov ${byte(msr)}, 0`).join('\n')}`,
+    afterwards: `${more.afterwards ?? ''}\n${list.map((msr) => `mov ${byte(msr)}, 0`).join('\n')}`,
   };
 };
 const rdmsr = (msr: number): string => `mov ecx, ${msr}\nrdmsr`;
@@ -59,7 +59,7 @@ export const vtxPortAndMsrRoms: readonly Rom[] = [
     vt('v86 mode: the map of the TSS comes first, whatever IOPL', 'mov dx, 0x5000\nout dx, al', { ...IO, mode: 'v86' }),
     vt('the host makes up for it', 'in al, 0x60\nmov ebx, 1\nout 0x61, al', {
       ...IO,
-      then: `mov byte [vtx_rax], 0x77\n${SKIP}\n${RESUME}\n${SKIP}\n${RESUME}`,
+      afterwards: `mov byte [vtx_rax], 0x77\n${SKIP}\n${RESUME}\n${SKIP}\n${RESUME}`,
     }),
     vt('without controls', 'out 0x80, al'),
   ]),
@@ -106,7 +106,7 @@ export const vtxPortAndMsrRoms: readonly Rom[] = [
     vt('WRMSR in ring 3', write(SYSENTER_CS), { fields: RING_3 }),
     vt('WRMSR in real mode', write(SYSENTER_CS), { mode: 'real' }),
     vt('RDMSR in v86 mode', rdmsr(SYSENTER_CS), { mode: 'v86' }),
-    vt('the host makes up for it', `${rdmsr(SYSENTER_CS)}\nmov ebx, 1`, { then: `mov byte [vtx_rax], 0x77\n${SKIP}\n${RESUME}` }),
+    vt('the host makes up for it', `${rdmsr(SYSENTER_CS)}\nmov ebx, 1`, { afterwards: `mov byte [vtx_rax], 0x77\n${SKIP}\n${RESUME}` }),
   ]),
   vtxRom('vtx-msr-bitmaps', 'MSR bitmaps at their edges (SDM Vol. 3C 25.6.9, 26.1.3)', [
     vt('no bit, reading', `${rdmsr(SYSENTER_CS)}\nxor ecx, ecx`, msrs([])),
@@ -129,6 +129,6 @@ export const vtxPortAndMsrRoms: readonly Rom[] = [
     vt('C0002000', write(0xc0002000), msrs([], true)),
     vt('FFFFFFFF', rdmsr(0xffffffff), msrs([])),
     vt('EFER passes, and is saved', `${rdmsr(0xc0000080)}\nand al, 0xfe\nwrmsr\nrdmsr\nxor edx, edx`, msrs([])),
-    vt('FS base passes', 'mov ecx, 0xc0000100\nmov eax, 0x1234\nmov edx, 0x7000\nwrmsr', msrs([], true, { then: STATE })),
+    vt('FS base passes', 'mov ecx, 0xc0000100\nmov eax, 0x1234\nmov edx, 0x7000\nwrmsr', msrs([], true, { afterwards: STATE })),
   ]),
 ];
