@@ -1,7 +1,7 @@
 import { Svm, type SvmCapabilities, SvmCapabilityError, type SvmFeature, type SvmPresetName, svmCapabilities } from '@minusone/amdv';
 import { InvalidArgumentError } from '@minusone/core';
-import type { KvmVendor, VendorVcpu, VendorVcpuParts } from '@minusone/kvm';
-import { amd as amdModel, type CpuModel, cpuModels, type Extension } from '@minusone/x86';
+import { type KvmVendor, type VendorVcpu, type VendorVcpuParts, vendorModel } from '@minusone/kvm';
+import { amd as amdModel, type CpuModel, type Extension } from '@minusone/x86';
 import { nptFormat } from './npt/npt-format.ts';
 import { AmdVcpu } from './vcpu/amd-vcpu.ts';
 
@@ -25,7 +25,7 @@ const NEEDED: readonly SvmFeature[] = ['NP', 'NRIPS'];
  * const kvm = new Kvm(amd());
  */
 export function amd(options: AmdOptions = {}): KvmVendor {
-  const model = modelOf(options.model ?? amdModel);
+  const model = vendorModel('amd', options.model ?? amdModel);
   const capabilities = capabilitiesOf(options.capabilities ?? 'svm:max');
   return {
     name: 'kvm_amd',
@@ -56,21 +56,4 @@ function capabilitiesOf(wanted: SvmPresetName | SvmCapabilities): SvmCapabilitie
     );
   }
   return capabilities;
-}
-
-function modelOf(model: CpuModel | string): CpuModel {
-  const found = typeof model === 'string' ? cpuModels[model] : model;
-  if (found === undefined) {
-    throw new InvalidArgumentError(`There is no CPU model "${model}".`, `The models are ${Object.keys(cpuModels).join(', ')}.`, { model });
-  }
-  if (found.vendor !== 'amd') {
-    throw new InvalidArgumentError(
-      `The model "${found.name}" is not AMD's, and has no AMD-V.`,
-      'Take `amd` of @minusone/x86, or one made from it.',
-      {
-        model: found.name,
-      },
-    );
-  }
-  return found;
 }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from '@minusone/core';
-import type { KvmVendor, VendorVcpu, VendorVcpuParts } from '@minusone/kvm';
+import { type KvmVendor, type VendorVcpu, type VendorVcpuParts, vendorModel } from '@minusone/kvm';
 import { Vmx, type VmxCapabilities, type VmxPresetName } from '@minusone/vtx';
-import { type CpuModel, cpuModels, type Extension, intel as intelModel } from '@minusone/x86';
+import { type CpuModel, type Extension, intel as intelModel } from '@minusone/x86';
 import { eptFormat } from './ept/ept-format.ts';
 import { IntelVcpu } from './vcpu/intel-vcpu.ts';
 
@@ -21,7 +21,7 @@ export interface IntelOptions {
  * const kvm = new Kvm(intel());
  */
 export function intel(options: IntelOptions = {}): KvmVendor {
-  const model = modelOf(options.model ?? intelModel);
+  const model = vendorModel('intel', options.model ?? intelModel);
   const { capabilities } = options;
   return {
     name: 'kvm_intel',
@@ -39,19 +39,4 @@ export function intel(options: IntelOptions = {}): KvmVendor {
       return new IntelVcpu(parts, parts.extension);
     },
   };
-}
-
-function modelOf(model: CpuModel | string): CpuModel {
-  const found = typeof model === 'string' ? cpuModels[model] : model;
-  if (found === undefined) {
-    throw new InvalidArgumentError(`There is no CPU model "${model}".`, `The models are ${Object.keys(cpuModels).join(', ')}.`, { model });
-  }
-  if (found.vendor !== 'intel') {
-    throw new InvalidArgumentError(
-      `The model "${found.name}" is not Intel's, and has no VT-x.`,
-      'Take `intel` of @minusone/x86, or one made from it.',
-      { model: found.name },
-    );
-  }
-  return found;
 }

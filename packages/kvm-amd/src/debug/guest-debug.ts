@@ -1,5 +1,5 @@
 import { VMCB_FIELD } from '@minusone/amdv';
-import type { DebugControl } from '@minusone/kvm';
+import { type DebugControl, DebuggerBreakpoints } from '@minusone/kvm';
 import { type Cpu, Dr6, Eflags, State, Vector } from '@minusone/x86';
 import { Clean, type ControlBlock } from '../vmcb/control-block.ts';
 import type { Intercepts } from '../vmcb/intercepts.ts';
@@ -16,14 +16,15 @@ export class GuestDebug {
   #intercepted = false;
   #singleStep = false;
   #breakpoints: DebugControl['breakpoints'];
-  /** The guest's DR7 while the debugger's is in the VMCB; its DR6 and (two halves each) DR0 to DR3 while the debugger's are in the processor. */
+  /** The guest's DR7 while the debugger's is in the VMCB; its DR6 while the debugger's is in the processor. */
   #dr7 = 0x400;
   #dr6 = 0;
-  readonly #dr = new Int32Array(8);
+  readonly #debuggers: DebuggerBreakpoints;
 
   constructor(block: ControlBlock, cpu: Cpu, intercepts: Intercepts) {
     this.#block = block;
     this.#cpu = cpu;
+    this.#debuggers = new DebuggerBreakpoints(cpu.registers);
     this.#intercepts = intercepts;
   }
 
@@ -61,14 +62,11 @@ export class GuestDebug {
     this.#dr6 = registers.get32(State.dr6);
     this.#block.set(VMCB_FIELD.DR6, Clean.DRX, this.#intercepted ? Dr6.INITIAL : this.#dr6);
     if (this.#singleStep) this.#block.setBits(VMCB_FIELD.RFLAGS, Clean.NONE, Eflags.TF, Eflags.TF);
-    if (this.#breakpoints === undefined) return;
-    for (let i = 0; i < 8; i++) this.#dr[i] = registers.get32(State.dr + i * 4);
-    for (let i = 0; i < 4; i++) registers.set64(State.dr + i * 8, this.#breakpoints.addresses[i as 0 | 1 | 2 | 3]);
+    if (this.#breakpoints !== undefined) this.#debuggers.load(this.#breakpoints.addresses);
   }
   afterExit(): void {
     const { registers } = this.#cpu;
     registers.set32(State.dr6, this.#intercepted ? this.#dr6 : this.#block.low(VMCB_FIELD.DR6));
-    if (this.#breakpoints === undefined) return;
-    for (let i = 0; i < 8; i++) registers.set32(State.dr + i * 4, this.#dr[i] as number);
+    if (this.#breakpoints !== undefined) this.#debuggers.unload();
   }
 }

@@ -3,6 +3,7 @@ import {
   type DebugControl,
   type DescriptorTableState,
   EVERY_PRIORITY,
+  GUEST_OWN_MSRS,
   type SegmentState,
   type VendorEvent,
   VendorExit,
@@ -24,8 +25,6 @@ import { ioPermissionMap, MsrPermissionMap } from '../vmcb/permission-maps.ts';
 
 /** TLB_CONTROL (APM Vol. 2 15.16.2): all of this guest's entries, with FLUSHBYASID; else everything. */
 const TlbControl = { NONE: 0, FLUSH_ALL: 1, FLUSH_GUEST: 3 } as const;
-/** MSRs that VMLOAD and VMSAVE switch (APM Vol. 2 15.5.2), so that a host's are never the guest's: SYSENTER_CS, _ESP, _EIP, STAR to FMASK, FS.base, GS.base, KernelGSbase. */
-const GUEST_OWN_MSRS = [0x174, 0x175, 0x176, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102];
 
 /** A virtual CPU in a VMCB. What the VMCB does not hold stays in the processor: the other general registers, FS GS TR LDTR, x87 and SSE state, DR0 to DR3, MSRs. */
 export class AmdVcpu implements VendorVcpu {

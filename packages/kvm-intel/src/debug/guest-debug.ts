@@ -1,6 +1,6 @@
-import type { DebugControl } from '@minusone/kvm';
+import { type DebugControl, DebuggerBreakpoints } from '@minusone/kvm';
 import { FIELD } from '@minusone/vtx';
-import { type Cpu, Eflags, State, Vector } from '@minusone/x86';
+import { type Cpu, Eflags, Vector } from '@minusone/x86';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
 import type { ExecutionControls } from '../vmcs/execution-controls.ts';
 
@@ -11,17 +11,16 @@ import type { ExecutionControls } from '../vmcs/execution-controls.ts';
  */
 export class GuestDebug {
   readonly #structure: ControlStructure;
-  readonly #cpu: Cpu;
   readonly #controls: ExecutionControls;
   #singleStep = false;
   #breakpoints: DebugControl['breakpoints'];
-  /** The guest's DR7 while the debugger's is in the VMCS; its DR0 to DR3 (two halves each) while the debugger's are in the processor. */
+  /** The guest's DR7 while the debugger's is in the VMCS. */
   #dr7 = 0x400;
-  readonly #dr = new Int32Array(8);
+  readonly #debuggers: DebuggerBreakpoints;
 
   constructor(structure: ControlStructure, cpu: Cpu, controls: ExecutionControls) {
     this.#structure = structure;
-    this.#cpu = cpu;
+    this.#debuggers = new DebuggerBreakpoints(cpu.registers);
     this.#controls = controls;
   }
 
@@ -57,14 +56,9 @@ export class GuestDebug {
 
   beforeEntry(): void {
     if (this.#singleStep) this.#structure.setBits(FIELD.GUEST_RFLAGS, Eflags.TF, Eflags.TF);
-    if (this.#breakpoints === undefined) return;
-    const { registers } = this.#cpu;
-    for (let i = 0; i < 8; i++) this.#dr[i] = registers.get32(State.dr + i * 4);
-    for (let i = 0; i < 4; i++) registers.set64(State.dr + i * 8, this.#breakpoints.addresses[i as 0 | 1 | 2 | 3]);
+    if (this.#breakpoints !== undefined) this.#debuggers.load(this.#breakpoints.addresses);
   }
   afterExit(): void {
-    if (this.#breakpoints === undefined) return;
-    const { registers } = this.#cpu;
-    for (let i = 0; i < 8; i++) registers.set32(State.dr + i * 4, this.#dr[i] as number);
+    if (this.#breakpoints !== undefined) this.#debuggers.unload();
   }
 }

@@ -1,6 +1,7 @@
 import {
   type DebugControl,
   type DescriptorTableState,
+  GUEST_OWN_MSRS,
   type SegmentState,
   type VendorEvent,
   VendorExit,
@@ -24,11 +25,6 @@ import { ControlStructure } from '../vmcs/control-structure.ts';
 import { ExecutionControls } from '../vmcs/execution-controls.ts';
 import { MsrBitmap } from '../vmcs/msr-bitmap.ts';
 
-/**
- * MSRs that a host's are never confused with the guest's: entry and exit switch SYSENTER_CS, _ESP, _EIP, FS.base and GS.base; STAR to FMASK and KernelGSbase stay in the
- * processor, where the host, being TypeScript, has no use for them.
- */
-const GUEST_OWN_MSRS = [0x174, 0x175, 0x176, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102];
 /** CS.L. */
 const LONG_CODE = 0x2000;
 

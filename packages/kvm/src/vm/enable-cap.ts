@@ -38,7 +38,6 @@ const ENABLE: Readonly<Record<string, Enable>> = {
   // 7.5
   SPLIT_IRQCHIP: (vm) => {
     beforeVcpus(vm, 'Make the irqchip before the virtual CPUs.');
-    if (vm.irqchip !== undefined) throw new WrongOrderError('This VM has an irqchip already.', 'Make one only.');
     vm.setIrqchip('split');
   },
   // 7.7
