@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mutations } from './mutations.ts';
+import { mutations } from './mutations/index.ts';
 
 /** Far more than a ROM takes, which gives up by itself: for a busy host. */
 const LIMIT_MS = 600_000;

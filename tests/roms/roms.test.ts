@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { roms } from './catalogue/index.ts';
 import { attemptsFrom, attemptsOf, differences } from './compare.ts';
 import { expectedFile } from './expected.ts';
-import { mutations } from './mutations.ts';
+import { mutations } from './mutations/index.ts';
 import { runOnOurs } from './ours.ts';
 import { buildRom } from './rom.ts';
 

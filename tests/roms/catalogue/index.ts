@@ -14,6 +14,7 @@ import { taskRoms } from './tasks.ts';
 import { transferRoms } from './transfers.ts';
 import { unrealModeRoms } from './unreal-mode.ts';
 import { virtual8086Roms } from './virtual-8086.ts';
+import { vtxRoms } from './vtx/index.ts';
 
 /** Every ROM. */
 export const roms: readonly Rom[] = [
@@ -32,4 +33,5 @@ export const roms: readonly Rom[] = [
   ...privilegedRoms,
   ...memoryAndStateRoms,
   ...svmRoms,
+  ...vtxRoms,
 ];

@@ -21,20 +21,32 @@ export interface GuestOptions {
   /** Host code after the first exit has been printed. */
   readonly afterwards?: string;
   readonly hide?: readonly (keyof typeof Hide)[];
+  /** Shows RFLAGS.RF as the exit saved it, which Bochs never sets. */
+  readonly showsResumeFlag?: boolean;
+  /** How Bochs departs from the manual, and what the manual asks for: the attempt's lines after the label. */
+  readonly bochs?: string;
+  readonly manual?: string;
   /** Enters with EPT and "unrestricted guest", whatever the mode. */
   readonly unrestricted?: boolean;
+}
+
+/** One attempt, with how Bochs departs from the manual in it. */
+export interface VtxAttempt {
+  readonly label: string;
+  readonly source: string;
+  readonly options: GuestOptions;
 }
 
 /**
  * One attempt under VT-x: prints `label:`, fills a clear VMCS, runs the code as a guest and prints its exit. Code that runs to its end does VMCALL; so do events
  * that the guest's handlers have printed and given up.
  */
-export function vt(label: string, code: string, options: GuestOptions = {}): string {
+export function vt(label: string, code: string, options: GuestOptions = {}): VtxAttempt {
   const mode = GUEST_MODES[options.mode ?? 'long'];
   const controls = [COMMON_CONTROLS, mode.controls, options.controls ?? {}, options.unrestricted ? UNRESTRICTED : {}];
-  const hide = (options.hide ?? []).reduce((bits, name) => bits | Hide[name], 0);
+  const hide = (options.hide ?? []).reduce((bits, name) => bits | Hide[name], options.showsResumeFlag ? 0 : Hide.resumeFlag);
   const registers = Object.entries(options.registers ?? {}).map(([name, value]) => `mov rax, ${value}\nmov [vtx_${name}], rax`);
-  return `
+  const source = `
   vt_${identifier(label)}:
     ${say(64, `${label}:`)}
     call vtx_begin
@@ -60,11 +72,12 @@ export function vt(label: string, code: string, options: GuestOptions = {}): str
     vmcall
     bits 64
   .end:`;
+  return { label, source, options };
 }
 
 /** The source of a ROM of such attempts, with the routines and tables that they need; the host is in 64-bit mode, in VMX operation. */
-export function vtxSource(attempts: readonly string[]): string {
-  const source = attempts.join('\n');
+export function vtxSource(attempts: readonly VtxAttempt[]): string {
+  const source = attempts.map((attempt) => attempt.source).join('\n');
   const modes = (Object.keys(GUEST_MODES) as GuestModeName[]).filter((mode) => source.includes(`vtx_mode_${mode}\n`));
   return `${vtxHost(modes)}\n${source}`;
 }

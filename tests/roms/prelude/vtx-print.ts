@@ -5,7 +5,7 @@ import { say } from './print.ts';
 const Defined = { qualification: 1, length: 2, instructionInformation: 4, linearAddress: 8, physicalAddress: 16 } as const;
 
 /** Bits of `[vtx_hide]`: what an attempt does not show. */
-export const Hide = { rip: 1, registers: 2, flags: 4, interruptInformation: 8, qualification: 16 } as const;
+export const Hide = { rip: 1, registers: 2, flags: 4, interruptInformation: 8, qualification: 16, resumeFlag: 32 } as const;
 
 const WITH_INSTRUCTION_INFORMATION = [19, 21, 22, 23, 25, 27, 46, 47, 50, 53, 58];
 /** Of the exits with a qualification in our table; the others' is 0, and shown where it is not. */
@@ -296,7 +296,13 @@ export function exitPrinter(): string {
     call vtx_hex
     test byte [vtx_hide], ${Hide.flags}
     jnz .no_rip
-    ${showField('fl', 'GUEST_RFLAGS')}
+    ${say(64, ' fl=')}
+    ${load('rax', 'GUEST_RFLAGS')}
+    test byte [vtx_hide], ${Hide.resumeFlag}
+    jz .resume_flag
+    btr eax, 16
+  .resume_flag:
+    call vtx_hex
   .no_rip:
     ${showFieldUnlessZero('activity', 'GUEST_ACTIVITY_STATE')}
     ${showFieldUnlessZero('blocking', 'GUEST_INTERRUPTIBILITY_INFO')}

@@ -23,6 +23,8 @@ const CR4_PCE = 0x2120;
 const MTRR_DEF_TYPE = 0x2ff;
 const FREE = VtxMemory.free;
 
+const EXITS_FIRST = 'exits before it looks at the privilege level; SDM Vol. 3C 26.1.1.';
+
 export const vtxInstructionRoms: readonly Rom[] = [
   vtxRom('vtx-cpuid', 'CPUID exits in every mode and ring (SDM Vol. 3C 26.1.2)', [
     vt('64-bit mode', 'mov eax, 1\nmov ecx, 2\ncpuid'),
@@ -66,22 +68,31 @@ export const vtxInstructionRoms: readonly Rom[] = [
     }),
     vt('STI and HLT', 'sti\nhlt', { controls: { primary: ['hltExiting'] } }),
   ]),
-  vtxRom('vtx-unconditional', 'INVD, XSETBV and GETSEC; checks that come before (SDM Vol. 3C 26.1.1, 26.1.2)', [
-    vt('INVD', 'invd'),
-    vt('INVD in ring 3', 'invd', { fields: RING_3 }),
-    vt('INVD in real mode', 'invd', { mode: 'real' }),
-    vt('XSETBV', 'mov eax, 7\nxsetbv', { fields: { GUEST_CR4: CR4_OSXSAVE } }),
-    vt('XSETBV of nonsense', 'mov ecx, 5\nxsetbv', { fields: { GUEST_CR4: CR4_OSXSAVE } }),
-    vt('XSETBV without OSXSAVE', 'xsetbv'),
-    vt('XSETBV in ring 3', 'xsetbv', { fields: { ...RING_3, GUEST_CR4: CR4_OSXSAVE } }),
-    vt('GETSEC without SMXE', 'db 0x0f, 0x37'),
-    vt('VMCALL', 'mov eax, 5\nvmcall'),
-    vt('VMCALL in ring 3', 'vmcall', { fields: RING_3 }),
-    vt('VMCALL in real mode', 'vmcall', { mode: 'real' }),
-    vt('VMCALL in v86 mode', 'vmcall', { mode: 'v86' }),
-    vt('VMCALL in compatibility mode', 'vmcall', { mode: 'compatibility' }),
-    vt('RSM is invalid outside of SMM', 'db 0x0f, 0xaa'),
-  ]),
+  vtxRom(
+    'vtx-unconditional',
+    'INVD, XSETBV and GETSEC; checks that come before (SDM Vol. 3C 26.1.1, 26.1.2)',
+    [
+      vt('INVD', 'invd'),
+      vt('INVD in ring 3', 'invd', { fields: RING_3 }),
+      vt('INVD in real mode', 'invd', { mode: 'real' }),
+      vt('XSETBV', 'mov eax, 7\nxsetbv', { fields: { GUEST_CR4: CR4_OSXSAVE } }),
+      vt('XSETBV of nonsense', 'mov ecx, 5\nxsetbv', { fields: { GUEST_CR4: CR4_OSXSAVE } }),
+      vt('XSETBV without OSXSAVE', 'xsetbv'),
+      vt('XSETBV in ring 3', 'xsetbv', {
+        fields: { ...RING_3, GUEST_CR4: CR4_OSXSAVE },
+        bochs: EXITS_FIRST,
+        manual: 'EXCEPTION_NMI info=80000b0d:0 at 2b:+0 sp=33:d000 fl=2',
+      }),
+      vt('GETSEC without SMXE', 'db 0x0f, 0x37'),
+      vt('VMCALL', 'mov eax, 5\nvmcall'),
+      vt('VMCALL in ring 3', 'vmcall', { fields: RING_3 }),
+      vt('VMCALL in real mode', 'vmcall', { mode: 'real' }),
+      vt('VMCALL in v86 mode', 'vmcall', { mode: 'v86' }),
+      vt('VMCALL in compatibility mode', 'vmcall', { mode: 'compatibility' }),
+      vt('RSM is invalid outside of SMM', 'db 0x0f, 0xaa'),
+    ],
+    { features: ['XSAVE'] },
+  ),
   vtxRom('vtx-invlpg', 'INVLPG with "INVLPG exiting": the linear address is the qualification (SDM Vol. 3C 28.2.1)', [
     vt('not exiting', 'mov eax, 0x100123\ninvlpg [rax]'),
     vt('exiting', 'mov eax, 0x100123\ninvlpg [rax]', { controls: { primary: ['invlpgExiting'] } }),
@@ -108,17 +119,24 @@ export const vtxInstructionRoms: readonly Rom[] = [
     vt('RDPMC in ring 3 without PCE', 'rdpmc', { controls: { primary: ['rdpmcExiting'] }, fields: RING_3 }),
     vt('RDPMC in ring 3 with PCE', 'rdpmc', { controls: { primary: ['rdpmcExiting'] }, fields: { ...RING_3, GUEST_CR4: CR4_PCE } }),
   ]),
-  vtxRom('vtx-monitor-mwait', 'MONITOR and MWAIT exiting; the qualification says whether the monitor is armed (SDM Vol. 3C 28.2.1)', [
-    vt('MONITOR', 'mov eax, 0x100000\nmonitor', { controls: { primary: ['monitorExiting'] } }),
-    vt('MONITOR in ring 3', 'mov eax, 0x100000\nmonitor', { controls: { primary: ['monitorExiting'] }, fields: RING_3 }),
-    vt('MONITOR that does not exit', 'mov eax, 0x100000\nmonitor'),
-    vt('MWAIT unarmed', 'mwait', { controls: { primary: ['mwaitExiting'] } }),
-    vt('MWAIT armed', 'mov eax, 0x100000\nmonitor\nmwait', {
-      controls: { primary: ['mwaitExiting'] },
-      before: wrmsr(MTRR_DEF_TYPE, 0xc06),
-    }),
-    vt('MWAIT in ring 3', 'mwait', { controls: { primary: ['mwaitExiting'] }, fields: RING_3 }),
-  ]),
+  vtxRom(
+    'vtx-monitor-mwait',
+    'MONITOR and MWAIT exiting; the qualification says whether the monitor is armed (SDM Vol. 3C 28.2.1)',
+    [
+      vt('MONITOR', 'mov eax, 0x100000\nmonitor', { controls: { primary: ['monitorExiting'] } }),
+      vt('MONITOR in ring 3', 'mov eax, 0x100000\nmonitor', { controls: { primary: ['monitorExiting'] }, fields: RING_3 }),
+      vt('MONITOR that does not exit', 'mov eax, 0x100000\nmonitor'),
+      vt('MWAIT unarmed', 'mwait', { controls: { primary: ['mwaitExiting'] } }),
+      vt('MWAIT armed', 'mov eax, 0x100000\nmonitor\nmwait', {
+        controls: { primary: ['mwaitExiting'] },
+        before: wrmsr(MTRR_DEF_TYPE, 0xc06),
+        bochs: 'does not count the monitor as armed; SDM Vol. 3C 28.2.1.',
+        manual: 'MWAIT_INSTRUCTION q=1 len=3 at 38:+8 sp=10:d000 fl=2 rax=100000',
+      }),
+      vt('MWAIT in ring 3', 'mwait', { controls: { primary: ['mwaitExiting'] }, fields: RING_3 }),
+    ],
+    { features: ['MONITOR'] },
+  ),
   vtxRom('vtx-pause-wbinvd', 'PAUSE, WBINVD, INVPCID exiting (SDM Vol. 3C 26.1.3)', [
     vt('PAUSE', 'pause', { controls: { primary: ['pauseExiting'] } }),
     vt('PAUSE in ring 3', 'pause', { controls: { primary: ['pauseExiting'] }, fields: RING_3 }),
@@ -138,6 +156,8 @@ export const vtxInstructionRoms: readonly Rom[] = [
     vt('INVPCID in ring 3', `invpcid rax, [rcx]`, {
       controls: { primary: ['invlpgExiting'], secondary: ['enableInvpcid'] },
       fields: RING_3,
+      bochs: EXITS_FIRST,
+      manual: 'EXCEPTION_NMI info=80000b0d:0 at 2b:+0 sp=33:d000 fl=2',
     }),
     vt('INVPCID that does not exit', `mov eax, 2\nmov ecx, ${FREE}\ninvpcid rax, [rcx]`, { controls: { secondary: ['enableInvpcid'] } }),
   ]),

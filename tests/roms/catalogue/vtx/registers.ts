@@ -46,6 +46,8 @@ const hostFault = (code: string): string => `
 const DR: GuestOptions = { controls: { primary: ['movDrExiting'] } };
 const TABLES: GuestOptions = { controls: { secondary: ['descriptorTableExiting'] } };
 
+const LEAVES_PG = 'lets any guest clear PE and PG, since it has unrestricted guests; SDM Vol. 3C 24.8, 26.3.';
+
 export const vtxRegisterRoms: readonly Rom[] = [
   vtxRom('vtx-cr0-mask', 'MOV to CR0 exits where a bit of the guest/host mask differs from the read shadow (SDM Vol. 3C 25.6.6, 26.1.3)', [
     vt('no bit is masked', `${writeCr0(LONG_CR0 + TS)}\nmov rbx, cr0`),
@@ -130,8 +132,16 @@ export const vtxRegisterRoms: readonly Rom[] = [
   vtxRom('vtx-fixed-bits', 'Bits of CR0 and CR4 that are fixed in VMX operation (SDM Vol. 3C 24.8)', [
     vt('guest clears CR0.NE', writeCr0(LONG_CR0 - 0x20)),
     vt('guest clears CR0.PG in 64-bit mode', writeCr0(0x31)),
-    vt('guest clears CR0.PG', 'mov eax, 0x31\nmov cr0, eax', { mode: 'paging32' }),
-    vt('guest clears CR0.PE and PG', 'mov eax, 0x30\nmov cr0, eax', { mode: 'paging32' }),
+    vt('guest clears CR0.PG', 'mov eax, 0x31\nmov cr0, eax', {
+      mode: 'paging32',
+      bochs: LEAVES_PG,
+      manual: 'EXCEPTION_NMI info=80000b0d:0 at 8:+5 sp=10:d000 fl=2 rax=31',
+    }),
+    vt('guest clears CR0.PE and PG', 'mov eax, 0x30\nmov cr0, eax', {
+      mode: 'paging32',
+      bochs: LEAVES_PG,
+      manual: 'EXCEPTION_NMI info=80000b0d:0 at 8:+5 sp=10:d000 fl=2 rax=30',
+    }),
     vt('unrestricted guest clears CR0.PG', 'mov eax, 0x31\nmov cr0, eax', { mode: 'paging32', unrestricted: true, afterwards: STATE }),
     vt('unrestricted guest clears CR0.NE', 'mov eax, 0x11\nmov cr0, eax', { mode: 'protected' }),
     vt('guest clears CR4.VMXE', writeCr4(0x20)),
@@ -193,7 +203,12 @@ export const vtxRegisterRoms: readonly Rom[] = [
       vt('STR to memory', 'str word [rbp + 4]', TABLES),
       vt('LLDT from a register', 'lldt cx', TABLES),
       vt('LTR from memory', 'ltr word [rsi*8 + 0x20]', TABLES),
-      vt('SGDT, 32-bit', 'sgdt [eax + 0x10]', { ...TABLES, mode: 'paging32' }),
+      vt('SGDT, 32-bit', 'sgdt [eax + 0x10]', {
+        ...TABLES,
+        mode: 'paging32',
+        bochs: 'gives SGDT an operand size of 16 bits; SDM Vol. 3C Table 28-10.',
+        manual: 'GDTR_IDTR q=10 len=4 insn=418880 at 8:+0 sp=10:d000 fl=2',
+      }),
       vt('LIDT, 16-bit operand', 'db 0x66\nlidt [eax + 0x10]', { ...TABLES, mode: 'paging32' }),
       vt('LGDT, real mode', 'lgdt [bx + di - 2]', { ...TABLES, mode: 'real' }),
       vt('SLDT in real mode', 'sldt ax', { ...TABLES, mode: 'real' }),

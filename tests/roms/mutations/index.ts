@@ -1,5 +1,10 @@
-import { svmMutations } from './mutations-svm.ts';
-import type { Mutation } from './rom.ts';
+import type { Mutation } from '../rom.ts';
+import { svmMutations } from './svm.ts';
+import { vtxEntryMutations } from './vtx-entry.ts';
+import { vtxEventsMutations } from './vtx-events.ts';
+import { vtxInjectionMutations } from './vtx-injection.ts';
+import { vtxInstructionsMutations } from './vtx-instructions.ts';
+import { vtxMemoryMutations } from './vtx-memory.ts';
 
 const CPU = 'packages/x86/src/cpu';
 const SYSTEM = 'packages/x86/src/instructions/system';
@@ -255,4 +260,9 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     "extendU(or(loadAt(cpu, segmentOffset(segment, 'base'), 4), first))",
   ),
   ...svmMutations,
+  ...vtxInstructionsMutations,
+  ...vtxEventsMutations,
+  ...vtxInjectionMutations,
+  ...vtxMemoryMutations,
+  ...vtxEntryMutations,
 };

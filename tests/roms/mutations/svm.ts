@@ -1,4 +1,4 @@
-import type { Mutation } from './rom.ts';
+import type { Mutation } from '../rom.ts';
 
 const SVM = 'packages/amdv/src/svm';
 const CHECKS = 'packages/amdv/src/checks';

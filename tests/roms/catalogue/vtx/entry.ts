@@ -1,0 +1,3 @@
+import type { Rom } from '../../rom.ts';
+
+export const vtxEntryRoms: readonly Rom[] = [];
