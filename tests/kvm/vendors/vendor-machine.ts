@@ -10,6 +10,8 @@ export const GDT = 0x2000;
 export const IDT = 0x3000;
 export const PAGE_TABLES = 0x1_0000;
 const GUEST_BYTES = 0x4_0000;
+/** Time goes on by reading it alone here: nothing expires. */
+const NO_TIMER = { arm: () => undefined, cancel: () => undefined };
 
 /** A vendor module's virtual CPU without KVM: guest memory of 256 KiB at 0, in second-stage tables made by hand; its registers are read and written as KVM would. */
 export class VendorMachine {
@@ -33,7 +35,14 @@ export class VendorMachine {
     physical.observer = code;
     let ticks = 0;
     const read = (): number => ticks++;
-    const timeStamp = { hz: vendor.model.tscHz, ticks: read, ticksPerInstruction: 0, ownTicks: read, seen: () => undefined };
+    const timeStamp = {
+      hz: vendor.model.tscHz,
+      ticks: read,
+      ticksPerInstruction: 0,
+      ownTicks: read,
+      seen: () => undefined,
+      createTimer: () => NO_TIMER,
+    };
     this.extension = vendor.createExtension();
     const engine = (host: Cpu): CpuEngine => new CpuEngine(code, host);
     const { model } = vendor;

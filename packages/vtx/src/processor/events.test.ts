@@ -227,6 +227,30 @@ describe('windows', () => {
     m.turnOn('PIN_BASED_VM_EXEC_CONTROL', PinBased.activateVmxPreemptionTimer);
     expect([m.enter(), m.field('GUEST_RIP')]).toEqual([ExitReason.PREEMPTION_TIMER, handler(0x31)]);
   });
+  test.each(['halted', 'shutdown'] as const)('the preemption timer wakes a guest that is %s, as an NMI would (26.2)', (state) => {
+    const m = new VmxMachine().ready('64-bit', {
+      VMX_PREEMPTION_TIMER_VALUE: 1000n,
+      GUEST_ACTIVITY_STATE: state === 'shutdown' ? 2n : 0n,
+    });
+    m.turnOn('PIN_BASED_VM_EXEC_CONTROL', PinBased.activateVmxPreemptionTimer).turnOff('CPU_BASED_VM_EXEC_CONTROL', Primary.hltExiting);
+    m.code([0xf4]).vmx.vmlaunch();
+    const before = m.cpu.timeStamp.ticks();
+    expect(m.cpu.run(100)).toBe(state);
+    expect(m.processors.run(1e6).reason).toBe('stopped');
+    expect([m.reason, m.field('GUEST_ACTIVITY_STATE')]).toEqual([ExitReason.PREEMPTION_TIMER, state === 'halted' ? 1 : 2]);
+    expect(m.cpu.timeStamp.ticks() - before).toBeGreaterThan(999 * 32);
+    expect(m.cpu.timeStamp.ticks() - before).toBeLessThanOrEqual(1001 * 32);
+    expect(m.processors.clock.nextDeadlineNs).toBe(Number.POSITIVE_INFINITY);
+  });
+  test('an exit that comes before the timer wakes a halted guest takes the alarm back', () => {
+    const m = new VmxMachine().ready('64-bit', { VMX_PREEMPTION_TIMER_VALUE: 1000n });
+    m.turnOn('PIN_BASED_VM_EXEC_CONTROL', PinBased.activateVmxPreemptionTimer | PinBased.nmiExiting);
+    m.turnOff('CPU_BASED_VM_EXEC_CONTROL', Primary.hltExiting);
+    m.code([0xf4]).vmx.vmlaunch();
+    expect(m.cpu.run(100)).toBe('halted');
+    m.cpu.raiseNmi();
+    expect([m.go(), m.processors.clock.nextDeadlineNs]).toEqual([ExitReason.EXCEPTION_NMI, Number.POSITIVE_INFINITY]);
+  });
   test('monitor trap flag: after each instruction, or at once after an injected event (26.5.2)', () => {
     const m = new VmxMachine().ready('64-bit', { GUEST_RFLAGS: 0x202n }).code([0x90, 0x48, 0x31, 0xc0, 0x0f, 0x0b]);
     m.turnOn('CPU_BASED_VM_EXEC_CONTROL', Primary.monitorTrapFlag);

@@ -146,6 +146,10 @@ export class VmxOperation implements Layer {
     return Math.min(this.timer.instructionsLeft, this.monitorTrapAt - this.cpu.instructions);
   }
 
+  waits(): void {
+    this.timer.waits();
+  }
+
   get #nmiWindowIsOpen(): boolean {
     if (!this.controls.hasPrimary(Primary.nmiWindowExiting)) return false;
     return !this.cpu.nmiBlocked && this.cpu.interruptShadow !== InterruptShadow.MOV_SS;

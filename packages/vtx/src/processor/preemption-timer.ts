@@ -1,9 +1,10 @@
-import { type Cpu, State } from '@minusone/x86';
+import { type Cpu, State, type TickTimer } from '@minusone/x86';
 
 /**
  * The VMX-preemption timer (SDM Vol. 3C, 26.5.1): counts down each time bit X of the time-stamp counter changes, X from IA32_VMX_MISC[4:0]; at 0 the guest exits.
  *
- * Where time is instructions executed, its end is an exact count of instructions; otherwise the run loop asks the clock whenever it looks.
+ * Where time is instructions executed, its end is an exact count of instructions; otherwise the run loop asks the clock whenever it looks. A guest that halts is woken by a
+ * timer of the machine's clock.
  */
 export class PreemptionTimer {
   isActive = false;
@@ -13,6 +14,9 @@ export class PreemptionTimer {
   /** When it ends: in ticks of the machine's time, and in instructions of this CPU (infinite where these are not time). */
   #endTicks = 0;
   #endInstructions = Number.POSITIVE_INFINITY;
+  /** Made when a guest first waits. */
+  #alarm: TickTimer | undefined;
+  #isAlarmed = false;
 
   constructor(cpu: Cpu, rate: number) {
     this.#cpu = cpu;
@@ -31,6 +35,19 @@ export class PreemptionTimer {
   }
   stop(): void {
     this.isActive = false;
+    if (!this.#isAlarmed) return;
+    this.#isAlarmed = false;
+    this.#alarm?.cancel();
+  }
+  /** The guest executes nothing until an event, such as the end of this timer, wakes it (26.2). */
+  waits(): void {
+    if (!this.isActive || this.#isAlarmed) return;
+    this.#isAlarmed = true;
+    // What wakes is that the timer has ended by then.
+    this.#alarm ??= this.#cpu.timeStamp.createTimer(() => {
+      this.#isAlarmed = false;
+    });
+    this.#alarm.arm(this.#endTicks);
   }
 
   get isExpired(): boolean {

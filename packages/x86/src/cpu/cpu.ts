@@ -341,7 +341,10 @@ export class Cpu implements EngineHost {
       this.#noteShadowOfSti(0);
       if (this.#budgetFor !== this.#stopAt || executed >= this.#budgetEnd) this.#setBudget();
       if (this.#takeEvent()) continue;
-      if (this.activity !== Activity.ACTIVE) return IDLE_RESULTS[this.activity];
+      if (this.activity !== Activity.ACTIVE) {
+        this.#layer?.waits?.();
+        return IDLE_RESULTS[this.activity];
+      }
       if (this.#step() === Exit.RESTART) return 'restart';
     }
   }

@@ -48,6 +48,8 @@ export interface Layer {
   readonly boundaryFirst?: boolean;
   /** After how many instructions, at the latest, `boundary` may be wanted: the CPU looks there exactly. Absent, or infinite: nothing is due by itself. */
   readonly instructionsToBoundary?: number;
+  /** The CPU has nothing to execute (HLT, shutdown): the layer arms a timer for what it wants a boundary for, as no instructions lead there. */
+  waits?(): void;
   /** IRET leaves the blocking of NMIs as it is (SDM Vol. 3C, 26.3: "NMI exiting" without "virtual NMIs"). */
   readonly iretKeepsNmiBlocking?: boolean;
   /** MOV DR is intercepted before the checks of CPL, CR4.DE and DR7.GD (SDM Vol. 3C, 26.1.3), not after them. */

@@ -14,6 +14,15 @@ export interface TimeStampSource {
   ownTicks(): number;
   /** Compiled code has read this. */
   seen(ticks: number): void;
+  /** Makes a timer of the machine's clock, disarmed. */
+  createTimer(expire: () => void): TickTimer;
+}
+
+/** A one-shot timer whose deadline is in ticks of a TSC. */
+export interface TickTimer {
+  /** @param ticks as of `TimeStampSource.ticks` */
+  arm(ticks: number): void;
+  cancel(): void;
 }
 
 /**
@@ -29,5 +38,9 @@ export function timeStampOf(clock: MachineClock, hz: number, nsPerInstruction: n
     ticksPerInstruction: isExact ? perNs * nsPerInstruction : 0,
     ownTicks: () => Math.floor(clock.sourceNs() * perNs),
     seen: (ticks) => clock.seen(ticks / perNs),
+    createTimer(expire) {
+      const timer = clock.createTimer(expire);
+      return { arm: (ticks) => timer.arm(Math.ceil(ticks / perNs)), cancel: () => timer.cancel() };
+    },
   };
 }
