@@ -92,9 +92,12 @@ error: action=report
     // The ROM's output stands between the debugger's first lines, one a processor, and its last, which may follow text that ends in no newline.
     const first = /(?:^\(\d\) \[.*\n)+/m.exec(stdout);
     const rest = first === null ? '' : stdout.slice(first.index + first[0].length);
-    const last = rest.search(/\(\d\)\.\[\d/);
+    const spoken = /\(\d\)\.\[\d.*\n?/g;
+    const last = [...rest.matchAll(spoken)].at(-1)?.index;
+    // It speaks at a triple fault that a hypervisor intercepts, too.
+    const own = rest.slice(0, last).replace(spoken, '');
     // The debugger speaks up once more where it cannot disassemble the last instruction.
-    const output = (last < 0 ? rest : rest.slice(0, last)).replace(/^bx_dbg_read.*\n/gm, '');
+    const output = own.replace(/^bx_dbg_read.*\n/gm, '');
     const text = await readFile(log, 'latin1').catch(() => '');
     const end = text.includes('Shutdown port') ? 'shutdown' : timedOut ? 'time-out' : 'triple fault';
     if (end === 'triple fault' && !/shutdown|3rd/i.test(text)) throw new Error(`Bochs failed:\n${text.slice(-2000)}`);

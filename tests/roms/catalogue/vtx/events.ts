@@ -1,3 +1,5 @@
 import type { Rom } from '../../rom.ts';
+import { vtxExceptionRoms } from './exceptions.ts';
 
-export const vtxEventRoms: readonly Rom[] = [];
+/** ROMs about exceptions, interrupts and the other events of a guest. */
+export const vtxEventRoms: readonly Rom[] = [...vtxExceptionRoms];
