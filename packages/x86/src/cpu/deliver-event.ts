@@ -45,35 +45,39 @@ function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
   const low = cpu.registers.get32(State.rip);
   const high = cpu.registers.get32(State.rip + 4);
   event.keepAsFirst();
-  switch (combine(event, vector)) {
-    case 'shutdown':
-      if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;
-      return false;
-    case 'double fault':
-      event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, !cpu.isRealMode);
-      return true;
-    case 'serial':
-      event.set(vector, EventType.HARDWARE_EXCEPTION, low, high, errorCode, hasErrorCode && !cpu.isRealMode);
-      return true;
+  const combination = combine(event, vector);
+  event.set(vector, EventType.HARDWARE_EXCEPTION, low, high, errorCode, hasErrorCode && !cpu.isRealMode);
+  if (combination === 'serial') return true;
+  // Its own intercept comes first: SDM Vol. 3C, 26.2 "Triple fault"; APM Vol. 2, 15.12.
+  if (isExceptionIntercepted(cpu, event, 0)) return false;
+  if (combination === 'shutdown') {
+    if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;
+    return false;
   }
+  event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, !cpu.isRealMode);
+  return true;
+}
+
+/** Asks the layer directly: to throw is dear, and a hypervisor may see very many of these. */
+function isExceptionIntercepted(cpu: Cpu, event: DeliveredEvent, debugBits: number): boolean {
+  const { layer } = cpu;
+  if (layer === undefined) return false;
+  const { vector, type, errorCode, hasErrorCode } = event;
+  const { addressLow, addressHigh } = guestFault;
+  return layer.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode, addressLow, addressHigh, debugBits });
 }
 
 /** Lets the layer intercept: false where it does. Then writes CR2 and DR6, which only a delivered exception does. */
 function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): boolean {
   if (event.isInjected) return true;
-  const { vector, type, errorCode, hasErrorCode } = event;
+  const { vector, type } = event;
   const isHardware = type === EventType.HARDWARE_EXCEPTION;
   const isException = isHardware || type === EventType.SOFTWARE_EXCEPTION || type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
-  const { addressLow, addressHigh } = guestFault;
-  const { layer } = cpu;
-  // Asked directly: to throw is dear, and a hypervisor may see very many of these.
-  if (layer !== undefined && isException) {
-    if (layer.intercept({ kind: 'exception', vector, type, errorCode, hasErrorCode, addressLow, addressHigh, debugBits })) return false;
-  }
+  if (isException && isExceptionIntercepted(cpu, event, debugBits)) return false;
   if (!isHardware) return true;
   if (vector === Vector.PF) {
-    cpu.registers.set32(State.cr2, addressLow);
-    cpu.registers.set32(State.cr2 + 4, addressHigh);
+    cpu.registers.set32(State.cr2, guestFault.addressLow);
+    cpu.registers.set32(State.cr2 + 4, guestFault.addressHigh);
   } else if (vector === Vector.DB) {
     cpu.debug.record(debugBits);
   }
