@@ -1,5 +1,7 @@
 import type { Rom } from '../../rom.ts';
+import { vtxDeliveryRoms } from './event-delivery.ts';
 import { vtxExceptionRoms } from './exceptions.ts';
+import { vtxInterruptRoms } from './interrupts.ts';
 
 /** ROMs about exceptions, interrupts and the other events of a guest. */
-export const vtxEventRoms: readonly Rom[] = [...vtxExceptionRoms];
+export const vtxEventRoms: readonly Rom[] = [...vtxExceptionRoms, ...vtxDeliveryRoms, ...vtxInterruptRoms];
