@@ -3,6 +3,7 @@ import { fieldTable, vtxHost } from './vtx-host.ts';
 import { GUEST_STACK } from './vtx-memory.ts';
 import { COMMON_CONTROLS, type Controls, controlFields, type Fields, GUEST_MODES, type GuestModeName, UNRESTRICTED } from './vtx-modes.ts';
 import { type GUEST_REGISTERS, Hide } from './vtx-print.ts';
+import { rootRoutines } from './vtx-root.ts';
 
 const identifier = (text: string): string => text.replace(/[^A-Za-z0-9]+/g, '_');
 
@@ -34,7 +35,7 @@ export interface GuestOptions {
 export interface VtxAttempt {
   readonly label: string;
   readonly source: string;
-  readonly options: GuestOptions;
+  readonly options: Pick<GuestOptions, 'bochs' | 'manual'>;
 }
 
 /**
@@ -79,5 +80,6 @@ export function vt(label: string, code: string, options: GuestOptions = {}): Vtx
 export function vtxSource(attempts: readonly VtxAttempt[]): string {
   const source = attempts.map((attempt) => attempt.source).join('\n');
   const modes = (Object.keys(GUEST_MODES) as GuestModeName[]).filter((mode) => source.includes(`vtx_mode_${mode}\n`));
-  return `${vtxHost(modes)}\n${source}`;
+  const root = source.includes('call vtx_root\n') ? `jmp finish64\n${rootRoutines()}` : '';
+  return `${vtxHost(modes)}\n${source}\n${root}`;
 }

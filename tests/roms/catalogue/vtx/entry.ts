@@ -1,3 +1,6 @@
 import type { Rom } from '../../rom.ts';
+import { vmxInstructionRoms } from './vmx-instructions.ts';
+import { vmxOperandRoms } from './vmx-operands.ts';
 
-export const vtxEntryRoms: readonly Rom[] = [];
+/** ROMs about VMX instructions of a host, and about VM entry. */
+export const vtxEntryRoms: readonly Rom[] = [...vmxInstructionRoms, ...vmxOperandRoms];
