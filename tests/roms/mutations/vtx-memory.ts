@@ -1,4 +1,44 @@
 import type { Mutation } from '../rom.ts';
 
+const VTX = 'packages/vtx/src/processor';
+const MMU = 'packages/mmu/src';
+const X86 = 'packages/x86/src';
+
+const change = (file: string, find: string, replace: string): Mutation => ({ file, find, replace });
+const eptStage = (find: string, replace: string): Mutation => change(`${MMU}/second-stage/ept.ts`, find, replace);
+const eptControls = (find: string, replace: string): Mutation => change(`${MMU}/second-stage/ept-controls.ts`, find, replace);
+
 /** For each ROM of `catalogue/vtx` that the name says, a change in our code that it notices. */
-export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {};
+export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
+  'vtx-ept-access': change(
+    `${VTX}/intercepts/events.ts`,
+    'if ((stage.qualification & 0x80) !== 0) setLinearAddress(op, event.addressLow, event.addressHigh);',
+    'setLinearAddress(op, stage.gpa | 0, 0);',
+  ),
+  'vtx-ept-rights': eptStage('if ((lo & W) !== 0) return Reason.EPT_WRITE_WITHOUT_READ;', ''),
+  'vtx-ept-levels': eptStage('rights &= lo;', 'rights = lo;'),
+  'vtx-ept-large': eptControls('mbPages ? 1 : 0, gbPages ? 1 : 0, 0, 0)', 'mbPages ? 1 : 0, 0, 0, 0)'),
+  'vtx-ept-across': change(`${X86}/engine/memory/linear-memory.ts`, 'if (!this.probe(low, high, bytes, kind)) return false;', ''),
+  'vtx-ept-mended': change(
+    `${X86}/engine/memory/linear-memory.ts`,
+    'if (!write) set.fill(low, high, page, false, result.global);',
+    'if (!write) set.fill(low, high, page, true, result.global);',
+  ),
+  'vtx-ept-string': change(`${X86}/semantics/string.ts`, 'for (const operand of strings) advance(operand, moved);', ''),
+  'vtx-ept-instructions': change(
+    `${X86}/instructions/integer/data-transfer.ts`,
+    `      const source = e.src.read();
+      e.dst.write(select(e.flags.condition(e.cc), source, e.dst.read()));`,
+    '      if (e.cc !== 5) e.dst.write(select(e.flags.condition(e.cc), e.src.read(), e.dst.read()));',
+  ),
+  'vtx-ept-descriptors': change(
+    `${X86}/cpu/segments/descriptor-tables.ts`,
+    'if ((descriptor.high & (1 << 8)) === 0) writeTypeByte(cpu, descriptor, 1, 0);',
+    '',
+  ),
+  'vtx-ept-delivery': change(
+    `${VTX}/exit.ts`,
+    'if (reason !== ExitReason.EXCEPTION_NMI) return delivering;',
+    'if (reason !== ExitReason.EXCEPTION_NMI) return;',
+  ),
+};
