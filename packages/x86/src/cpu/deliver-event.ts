@@ -16,9 +16,10 @@ export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, d
     for (;;) {
       try {
         if (!announce(cpu, event, debugBits)) return;
-        deliver(cpu, event, setsResume);
+        // An exit on the way finds them so: SDM Vol. 3C, 28.1.
         cpu.activity = Activity.ACTIVE;
         cpu.interruptShadow = InterruptShadow.NONE;
+        deliver(cpu, event, setsResume);
         return;
       } catch (thrown) {
         cpu.ext = 0;

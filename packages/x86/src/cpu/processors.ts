@@ -63,6 +63,8 @@ export class Processors {
       { clock: options.clock ?? 'virtual', hostNowNs, instructionsPerSecond },
       (cpu, instructions) => {
         const result = cpu.run(instructions);
+        // A layer's guest in the shutdown state waits: its hypervisor may take it out again.
+        if (result === 'shutdown' && cpu.layer !== undefined) return undefined;
         return result === 'shutdown' || result === 'restart' || result === 'stopped' ? result : undefined;
       },
     );

@@ -10,7 +10,7 @@ import { readMemory, readRm, writeGpr } from './operand-access.ts';
 
 /** MOV to segment registers, POP Sreg, LDS and its kin (SDM Vol. 2). */
 
-/** MOV SS and POP SS hold interrupts and debug traps for one instruction (SDM Vol. 3A, 6.8.3). */
+/** MOV SS and POP SS, but not LSS, hold interrupts and debug traps for one instruction (SDM Vol. 3A, 6.8.3). */
 function load(cpu: Cpu, segment: number, selector: number): void {
   loadSegment(cpu, segment, selector);
   if (segment === Segment.SS) cpu.holdInterrupts(InterruptShadow.MOV_SS);
@@ -31,7 +31,7 @@ function loadFar(segment: number): (cpu: Cpu, insn: Insn) => void {
     const { operandBytes } = insn;
     const low = readMemory(cpu, insn, operandBytes === 2 ? 2 : 4, 0);
     const high = operandBytes === 8 ? readMemory(cpu, insn, 4, 4) : 0;
-    load(cpu, segment, readMemory(cpu, insn, 2, operandBytes));
+    loadSegment(cpu, segment, readMemory(cpu, insn, 2, operandBytes));
     writeGpr(cpu, insn.reg, operandBytes, low, high);
   };
 }
