@@ -1,20 +1,13 @@
-import { MemoryMap } from '../../prelude/memory-map.ts';
+import { MemoryMap, Selector } from '../../prelude/memory-map.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
-import { VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Rom } from '../../rom.ts';
 import { absent, exits, present, TEST } from './exceptions.ts';
 import { RING_3 } from './instructions.ts';
-import { ipi, NMI_HERE, takeInterrupt } from './interrupts.ts';
+import { eptAbsent, eptPresent, ipi, NMI_HERE, takeInterrupt } from './interrupts.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 /** A stack of the guest that its own tables, or the EPT, may take away. */
 const OTHER_STACK = TEST + 0x800;
-const eptPage = (page: number, entry: number): string => `
-  mov dword [${VtxMemory.eptTable + page * 8}], ${entry}
-  mov eax, 2
-  invept rax, [vtx_eptp]`;
-const eptAbsent = (address: number): string => eptPage(address >>> 12, 0);
-const eptPresent = (address: number): string => eptPage(address >>> 12, (address & ~0xfff) | 0x37);
 
 /** An event, and how it comes to be. */
 interface Cause {
@@ -72,6 +65,13 @@ export const vtxDeliveryRoms: readonly Rom[] = [
       before: `${absent}\nmov word [idt64 + 6*16], 0\nmov word [idt64 + 6*16 + 6], ${TEST >>> 16}`,
       afterwards: `${present}\nmov word [idt64 + 6*16], long_6\nmov word [idt64 + 6*16 + 6], 0`,
     }),
+    vt(
+      'a fault behind MOV SS',
+      `mov eax, ${Selector.data0}\nmov ss, ax\nud2`,
+      exits([14], { ...LOST, fields: { GUEST_RSP: OTHER_STACK } }),
+    ),
+    vt('a fault behind STI', 'sti\nud2', exits([14], LOST)),
+    vt('INT 30 behind STI', 'sti\nint 0x30', exits([14], LOST)),
     vt('#GP by the gate of INT n', 'int 0x80', exits([13])),
     vt('#NP by the gate of INT n', 'int 0x30', gateAbsent(0x30, exits([11]))),
     vt('#NP by the gate of an exception', 'ud2', gateAbsent(6, exits([11]))),
