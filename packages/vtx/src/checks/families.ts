@@ -54,7 +54,7 @@ export interface Family {
   /** How to make the condition true on a sound guest. */
   readonly enable?: (view: EntryView) => VmcsValuesOf;
   readonly breaking?: Omit<Breaking, 'change'>;
-  readonly qualification?: 0 | 2 | 3 | 4;
+  readonly qualification?: 0 | 2 | 4;
 }
 type VmcsValuesOf = ReturnType<Breaking['change']>;
 

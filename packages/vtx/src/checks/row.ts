@@ -73,7 +73,7 @@ export interface EntryCheckRow extends Omit<EntryCheck, 'failure' | 'breakIt' | 
   readonly says: string | ((view: EntryView) => string);
   readonly breakIt: Breaking | Breaking['change'];
   /** Of rows on the guest state: the exit qualification, 0 by default (SDM Vol. 3C, 27.8). */
-  readonly qualification?: 0 | 2 | 3 | 4;
+  readonly qualification?: 0 | 2 | 4;
 }
 
 function complete(row: EntryCheckRow, failure: EntryFailure): EntryCheck {

@@ -1,4 +1,4 @@
-import { EventType, guestFault, InterruptShadow, loadPdptes } from '@minusone/x86';
+import { Activity, EventType, guestFault, InterruptShadow, loadPdptes } from '@minusone/x86';
 import { decodeInterruptionInfo, InterruptionType } from '../controls/interruption.ts';
 import { FIELD } from '../vmcs/fields.ts';
 import { VmInstructionError, type VmInstructionErrorNumber } from '../vmcs/instruction-errors.ts';
@@ -123,6 +123,9 @@ function deliverEvents(op: VmxOperation, region: Region): void {
     op.monitorTrapAt = cpu.instructions;
     return;
   }
+  // 27.7.1, 27.7.2: whatever the interruptibility-state and activity-state fields say.
+  cpu.interruptShadow = InterruptShadow.NONE;
+  cpu.activity = Activity.ACTIVE;
   if (type === EventType.NMI) cpu.nmiBlocked = true;
   const isSoftware = type >= EventType.SOFTWARE_INTERRUPT;
   cpu.inject(

@@ -307,9 +307,38 @@ describe('event injection (SDM Vol. 3C, 27.6)', () => {
     const dr6 = debug.cpu.registers.get32(State.dr6);
     expect([debug.enter(), debug.cpu.registers.get32(State.dr6)]).toEqual([ExitReason.HLT, dr6]);
   });
-  test('it wakes a halted guest', () => {
+  test('it wakes a halted guest, even where its delivery exits (27.7.2)', () => {
     const m = inject(0x30, EXTERNAL_INTERRUPT, { GUEST_ACTIVITY_STATE: 1n });
     expect([m.enter(), m.field('GUEST_RIP')]).toEqual([ExitReason.HLT, handler(0x30)]);
+    const exits = inject(0x30, EXTERNAL_INTERRUPT, { GUEST_ACTIVITY_STATE: 1n, GUEST_IDTR_LIMIT: 0x10n });
+    expect([exits.enter(), exits.field('GUEST_ACTIVITY_STATE')]).toEqual([ExitReason.EXCEPTION_NMI, 0]);
+  });
+  test('it ends blocking by STI and MOV SS, even where its delivery exits (27.7.1)', () => {
+    for (const blocking of [1n, 2n]) {
+      const m = inject(0x30, SOFTWARE_INTERRUPT, { GUEST_INTERRUPTIBILITY_INFO: blocking, GUEST_IDTR_LIMIT: 0x10n });
+      expect([m.enter(), m.field('GUEST_INTERRUPTIBILITY_INFO')]).toEqual([ExitReason.EXCEPTION_NMI, 0]);
+    }
+  });
+  test('RF of the frame is that of the guest, whatever the event (27.6.1.1); of an exit during its delivery, too', () => {
+    for (const flags of [2, 0x1_0002]) {
+      const m = inject(6, HARDWARE_EXCEPTION, { GUEST_RFLAGS: BigInt(flags) });
+      expect([m.enter(), stack(m, 3)]).toEqual([ExitReason.HLT, [Guest.CODE, 0x10, flags]]);
+      const exits = inject(6, HARDWARE_EXCEPTION, { GUEST_RFLAGS: BigInt(flags) }).eptEntry(Guest.STACK - 0x1000, 0);
+      expect([exits.enter(), exits.field('GUEST_RFLAGS')]).toEqual([ExitReason.EPT_VIOLATION, flags]);
+    }
+  });
+  test('INT n in virtual-8086 mode: IOPL has no say (27.6.1.1)', () => {
+    const m = new VmxMachine().ready('v86', {
+      GUEST_CR0: 0x31n,
+      VM_ENTRY_INTR_INFO_FIELD: BigInt(info(0x21, SOFTWARE_INTERRUPT)),
+      VM_ENTRY_INSTRUCTION_LEN: 2n,
+      EXCEPTION_BITMAP: 1n << 13n,
+    });
+    m.turnOn('SECONDARY_VM_EXEC_CONTROL', 0x80);
+    m.physical.write32(At.GUEST + Guest.IDT + 0x21 * 8 + 4, 0xee00);
+    m.physical.write32(At.GUEST + Guest.TSS + 4, Guest.STACK);
+    m.physical.write32(At.GUEST + Guest.TSS + 8, 0x18);
+    expect([m.enter(), m.field('GUEST_RIP')]).toEqual([ExitReason.HLT, handler(0x21)]);
   });
   test('in real-address mode, through the vector table', () => {
     const m = new VmxMachine().ready('real', {
@@ -428,5 +457,18 @@ describe('exits during event delivery (28.2.4), and injecting again what they re
     const violation = new VmxMachine().ready('64-bit', blocked).code([0x48, 0xcf]).eptEntry(Guest.STACK, 0);
     violation.turnOn('PIN_BASED_VM_EXEC_CONTROL', PinBased.virtualNmis);
     expect([violation.enter(), violation.qualification]).toEqual([ExitReason.EPT_VIOLATION, 0x1181]);
+  });
+  test('not in the information of a trap behind an IRET that succeeded', () => {
+    const m = new VmxMachine()
+      .ready('64-bit', { GUEST_INTERRUPTIBILITY_INFO: 8n, GUEST_RSP: BigInt(Guest.STACK - 40), EXCEPTION_BITMAP: 2n })
+      .code([0x48, 0xcf, 0x90, 0x90]);
+    m.turnOn('PIN_BASED_VM_EXEC_CONTROL', PinBased.virtualNmis);
+    for (const [i, item] of [Guest.CODE + 2, 0x10, 0x102, Guest.STACK, 0x18].entries())
+      m.physical.write64(At.GUEST + Guest.STACK - 40 + i * 8, BigInt(item));
+    expect([m.enter(), m.field('VM_EXIT_INTR_INFO'), m.field('GUEST_RIP')]).toEqual([
+      ExitReason.EXCEPTION_NMI,
+      info(1, HARDWARE_EXCEPTION),
+      Guest.CODE + 3,
+    ]);
   });
 });

@@ -401,6 +401,7 @@ export class Cpu implements EngineHost {
 
   /** After one instruction that was run alone, or a system row. */
   #completed(flagsBefore: number): void {
+    this.nmiUnblocked = false;
     this.interruptShadow = this.#nextShadow;
     this.#nextShadow = InterruptShadow.NONE;
     if ((flagsBefore & Eflags.RF) !== 0 && !this.#resumeFlagLoaded) {
@@ -584,7 +585,10 @@ export class Cpu implements EngineHost {
     return true;
   }
 
-  /** Delivers an event on behalf of a layer (VM-entry event injection), at the current boundary. `length`: of the instruction that a software event is thought to end. */
+  /**
+   * Delivers an event on behalf of a layer (VM-entry event injection), at the current boundary; RF of the frame is the guest's, whatever the event (SDM Vol. 3C, 27.6.1.1).
+   * `length`: of the instruction that a software event is thought to end.
+   */
   inject(vector: number, type: EventType, errorCode: number, withErrorCode: boolean, length = 0): void {
     const { registers } = this;
     const low = registers.get32(State.rip);
@@ -600,7 +604,7 @@ export class Cpu implements EngineHost {
     );
     event.length = length;
     event.isInjected = true;
-    this.#deliver(event, type === EventType.HARDWARE_EXCEPTION && isFaultClass(vector));
+    this.#deliver(event, false);
   }
 
   // Reset

@@ -136,7 +136,6 @@ const interruptibilityRows: readonly EntryCheckRow[] = [
   {
     id: 'guest.interruptibility.nmi-and-mov-ss',
     section: SECTION,
-    qualification: 3,
     fields: ['GUEST_INTERRUPTIBILITY_INFO', 'VM_ENTRY_INTR_INFO_FIELD'],
     holds: (view) => !isInjected(view, Type.NMI) || !view.interruptibility.blockingByMovSs,
     says: (view) => `${blocking(view)}: an NMI is to be injected, so blocking by MOV SS must be 0`,

@@ -85,5 +85,7 @@ export function interceptStageFault(op: VmxOperation, event: StageEvent): true {
 function duringDelivery(op: VmxOperation, otherwise: ResumeFlag): ResumeFlag {
   const { delivering } = op.cpu;
   if (!delivering.active) return otherwise;
-  return delivering.type === EventType.HARDWARE_EXCEPTION && isFaultClass(delivering.vector) ? ResumeFlag.SET : ResumeFlag.KEEP;
+  // 27.6.1.1: an injected event leaves RF as it is.
+  const sets = !delivering.isInjected && delivering.type === EventType.HARDWARE_EXCEPTION && isFaultClass(delivering.vector);
+  return sets ? ResumeFlag.SET : ResumeFlag.KEEP;
 }

@@ -22,7 +22,10 @@ export function deliver(cpu: Cpu, event: DeliveredEvent, resume: boolean): void 
   cpu.updateMode();
 }
 
-/** INT n in virtual-8086 mode: IOPL and VME decide (SDM Vol. 3A, Table 20-2). True where it went to the 8086 program's handler. */
+/**
+ * INT n in virtual-8086 mode: IOPL and VME decide (SDM Vol. 3A, Table 20-2); VME alone where it is injected (Vol. 3C, 27.6.1.1). True where it went to the 8086
+ * program's handler.
+ */
 function redirect(cpu: Cpu, event: DeliveredEvent): boolean {
   if (!cpu.isVirtual8086 || event.type !== EventType.SOFTWARE_INTERRUPT) return false;
   const ioplIs3 = iopl(cpu.registers) === 3;
@@ -31,6 +34,6 @@ function redirect(cpu: Cpu, event: DeliveredEvent): boolean {
     deliverRedirected(cpu, event, ioplIs3);
     return true;
   }
-  if (!ioplIs3) raise(Vector.GP, 0);
+  if (!ioplIs3 && !event.isInjected) raise(Vector.GP, 0);
   return false;
 }
