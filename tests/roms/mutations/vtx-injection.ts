@@ -1,4 +1,49 @@
 import type { Mutation } from '../rom.ts';
 
+const CPU = 'packages/x86/src/cpu';
+const VTX = 'packages/vtx/src/processor';
+const CHECKS = 'packages/vtx/src/checks';
+
+const change = (file: string, find: string, replace: string): Mutation => ({ file, find, replace });
+const entry = (find: string, replace: string): Mutation => change(`${VTX}/entry.ts`, find, replace);
+const exit = (find: string, replace: string): Mutation => change(`${VTX}/exit.ts`, find, replace);
+const cpu = (find: string, replace: string): Mutation => change(`${CPU}/cpu.ts`, find, replace);
+
 /** For each ROM of `catalogue/vtx` that the name says, a change in our code that it notices. */
-export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {};
+export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
+  'vtx-inject-interrupt': exit('injected & 0x7fff_ffff', 'injected'),
+  'vtx-inject-nmi': entry('if (type === EventType.NMI) cpu.nmiBlocked = true;', ''),
+  'vtx-inject-exception': cpu('event.isInjected = true;', ''),
+  'vtx-inject-software': entry('isSoftware ? vmcs.low(VM_ENTRY_INSTRUCTION_LEN) : 0', '0'),
+  'vtx-inject-resume-flag': cpu(
+    'event.isInjected = true;\n    this.#deliver(event, false);',
+    'event.isInjected = true;\n    this.#deliver(event, isFaultClass(vector));',
+  ),
+  'vtx-inject-dpl': change(`${CPU}/transfer/deliver-protected.ts`, 'if (event.isSoftware && ((word1', 'if (((word1'),
+  'vtx-inject-stack': change(`${CPU}/transfer/deliver-long.ts`, 'const ist = word1 & 7;', 'const ist = 0;'),
+  'vtx-inject-vme': change(`${CPU}/transfer/deliver.ts`, '!ioplIs3 && !event.isInjected', '!ioplIs3'),
+  'vtx-inject-fault': cpu('event.length = length;', ''),
+  'vtx-inject-again': exit('vmcs.set(IDT_VECTORING_ERROR_CODE, original.errorCode)', 'vmcs.set(IDT_VECTORING_ERROR_CODE, 0)'),
+  'vtx-inject-own': exit(
+    'if (original.type >= EventType.SOFTWARE_INTERRUPT) vmcs',
+    'if (original.type > EventType.SOFTWARE_INTERRUPT) vmcs',
+  ),
+  'vtx-inject-invalid': change(`${CHECKS}/controls/entry-controls.ts`, 'return vector <= 31;', 'return vector <= 32;'),
+  'vtx-inject-invalid-length': change(`${CHECKS}/controls/entry-controls.ts`, 'length <= 15 &&', 'length <= 16 &&'),
+  'vtx-inject-blocked': change(
+    `${CHECKS}/guest/non-register-state.ts`,
+    'holds: (view) => !isInjected(view, Type.NMI) || !view.interruptibility.blockingByMovSs,',
+    'holds: () => true,',
+  ),
+  'vtx-inject-activity': change(`${CHECKS}/guest/non-register-state.ts`, 'return vector === DB || vector === MC;', 'return true;'),
+  'vtx-inject-pending-debug': entry('!(isSoftware && cpu.interruptShadow === InterruptShadow.MOV_SS)', '!isSoftware'),
+  'vtx-inject-single-step': cpu(
+    'if ((flagsBefore & Eflags.TF) !== 0 && !this.#skipTrap',
+    'if ((this.registers.get32(State.eflags) & Eflags.TF) !== 0 && !this.#skipTrap',
+  ),
+  'vtx-inject-priority': change(
+    `${VTX}/operation.ts`,
+    '(cpu.registers.get32(State.eflags) & Eflags.IF) !== 0 && cpu.interruptShadow',
+    'cpu.interruptShadow',
+  ),
+};
