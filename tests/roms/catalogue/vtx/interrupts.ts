@@ -66,7 +66,7 @@ const pending = (label: string, code: string, options: GuestOptions = {}): VtxAt
     afterwards: `${options.afterwards ?? ''}\n${takeInterrupt(0x31)}`,
   });
 const HOST_IF = 'keeps masked what RFLAGS.IF of the host masked at the entry; SDM Vol. 3C Table 25-5.';
-const WAKES_FIRST = 'ends HLT before the exit; SDM Vol. 3C 28.1, 28.3.4.';
+export const WAKES_FIRST = 'ends HLT before the exit; SDM Vol. 3C 28.1, 28.3.4.';
 const ACKNOWLEDGING: GuestOptions['controls'] = { pin: ['externalInterruptExiting'], exit: ['acknowledgeInterruptOnExit'] };
 const acknowledged = (label: string, code: string, options: GuestOptions = {}): VtxAttempt =>
   vt(label, code, {
