@@ -231,17 +231,22 @@ describe('accessed and dirty flags for EPT (SDM Vol. 3C 29.3.5)', () => {
 
   test('page-modification logging: each page once, before D is set; a full log leaves D (29.3.6)', () => {
     const pages: number[] = [];
-    const options = { pageModificationLog: (gpa: number) => pages.length < 1 && pages.push(gpa) > 0 };
+    const options = { pageModificationLog: { isFull: () => pages.length > 0, write: (gpa: number) => pages.push(gpa) } };
     go(READ, ad, gpa48, options);
     go(WRITE, ad, gpa48, options);
     go(WRITE, ad, gpa48, options);
     expect(pages).toEqual([gpa48 - 0xabc]);
-    set(1, 0x5237n); // D, not A
-    expect(go(WRITE, ad, gpa48, options).fault).toBe(StageFault.NONE);
+    for (const access of [READ, WRITE]) {
+      set(1, 0x5337n); // nothing to set
+      expect(go(access, ad, gpa48, options).fault).toBe(StageFault.NONE);
+      // Even where only an accessed flag is to be set.
+      for (const entry of [0x5037n, 0x5237n]) {
+        set(1, entry);
+        expect(go(access, ad, gpa48, options)).toMatchObject({ fault: StageFault.PML_FULL });
+        expect(memory.read64(at[1])).toBe(entry);
+      }
+    }
     expect(pages).toHaveLength(1);
-    set(1, 0x5037n);
-    expect(go(WRITE, ad, gpa48, options)).toMatchObject({ fault: StageFault.PML_FULL });
-    expect(memory.read64(at[1])).toBe(0x5037n);
   });
 
   test('the update is one locked compare-and-exchange: if the entry has changed, the walk begins again', () => {

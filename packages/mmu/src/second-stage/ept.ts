@@ -38,13 +38,17 @@ export const EptViolation = {
   LINEAR_XD: 0x800,
 } as const;
 
+/** Page-modification logging (SDM Vol. 3C 29.3.6). */
+export interface PageModificationLog {
+  /** Asked before an accessed or a dirty flag is set. True: the access ends with `StageFault.PML_FULL`, the flag stays. */
+  isFull(): boolean;
+  /** A dirty flag went from 0 to 1: logs the guest-physical page. */
+  write(gpa: number): void;
+}
+
 /** What an `EptStage` may be given besides tables and memory. */
 export interface EptOptions {
-  /**
-   * Page-modification logging (SDM Vol. 3C 29.3.6): called with the guest-physical page before a D flag goes from 0 to 1. False: the
-   * log is full, the access ends with `StageFault.PML_FULL` and the flag stays.
-   */
-  readonly pageModificationLog?: (gpa: number) => boolean;
+  readonly pageModificationLog?: PageModificationLog;
   /** Where the EPT tables and what they map stand in another stage's guest-physical memory. */
   readonly below?: SecondStage;
 }
@@ -53,7 +57,7 @@ export interface EptOptions {
 export class EptStage implements SecondStage {
   readonly #controls: EptControls;
   readonly #memory: PhysicalMemory;
-  readonly #log: ((gpa: number) => boolean) | null;
+  readonly #log: PageModificationLog | null;
   readonly #below: SecondStage | null;
   readonly #belowResult: StageResult = new StageResult();
 
@@ -140,7 +144,7 @@ export class EptStage implements SecondStage {
     if (this.#below !== null && !this.#askBelow(at, Access.READ | Access.WRITE, access, result, recorder)) return StageFault.BELOW;
     recorder?.update(at, lo | flags);
     if ((access & Access.INSPECT) !== 0) return StageFault.NONE;
-    if ((flags & ~lo & D) !== 0 && this.#log !== null && !this.#log(result.gpa - (result.gpa % 4096))) {
+    if (this.#log?.isFull() === true) {
       result.reason = Reason.EPT_PML_FULL;
       return StageFault.PML_FULL;
     }
@@ -148,6 +152,7 @@ export class EptStage implements SecondStage {
     const memory = this.#memory;
     if (memory.compareExchange32 === undefined) memory.write32(pa, lo | flags);
     else if (!memory.compareExchange32(pa, lo, lo | flags)) return RETRY;
+    if ((flags & ~lo & D) !== 0) this.#log?.write(result.gpa - (result.gpa % 4096));
     return StageFault.NONE;
   }
 

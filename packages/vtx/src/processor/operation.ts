@@ -6,7 +6,7 @@ import { Controls, PinBased, Primary, Secondary } from './controls.ts';
 import { vmExit } from './exit.ts';
 import { isUnrestricted, ResumeFlag } from './guest-state.ts';
 import { intercept } from './intercepts/intercept.ts';
-import { logModifiedPage } from './page-modification-log.ts';
+import { pageModificationLog } from './page-modification-log.ts';
 import { PagingCache } from './paging-cache.ts';
 import { PreemptionTimer } from './preemption-timer.ts';
 import { type Region, Regions } from './region.ts';
@@ -56,7 +56,7 @@ export class VmxOperation implements Layer {
   constructor(cpu: Cpu, capabilities: VmxCapabilities) {
     this.cpu = cpu;
     this.capabilities = capabilities;
-    this.tags = new Tags(cpu, capabilities, (gpa) => logModifiedPage(this, gpa));
+    this.tags = new Tags(cpu, capabilities, pageModificationLog(this));
     const misc = Number((capabilities.msrs.IA32_VMX_MISC ?? 0n) & 0xffff_ffffn);
     this.timer = new PreemptionTimer(cpu, misc & 31);
     this.storesEferLma = (misc & 32) !== 0;

@@ -1,4 +1,4 @@
-import { EptControls, EptStage } from '@minusone/mmu';
+import { EptControls, EptStage, type PageModificationLog } from '@minusone/mmu';
 import type { Cpu } from '@minusone/x86';
 import type { VmxCapabilities } from '../capabilities/capabilities.ts';
 import { type Controls, Secondary } from './controls.ts';
@@ -29,10 +29,9 @@ export class Tags {
   #lastTag = 0;
   #lastStage: EptStage | null = null;
 
-  readonly #log: (gpa: number) => boolean;
+  readonly #log: PageModificationLog;
 
-  /** @param log page-modification logging: notes a guest-physical page; false where the log is full */
-  constructor(cpu: Cpu, capabilities: VmxCapabilities, log: (gpa: number) => boolean) {
+  constructor(cpu: Cpu, capabilities: VmxCapabilities, log: PageModificationLog) {
     this.#cpu = cpu;
     this.#capabilities = capabilities;
     this.#log = log;
