@@ -7,6 +7,8 @@ const X86 = 'packages/x86/src';
 const change = (file: string, find: string, replace: string): Mutation => ({ file, find, replace });
 const eptStage = (find: string, replace: string): Mutation => change(`${MMU}/second-stage/ept.ts`, find, replace);
 const eptControls = (find: string, replace: string): Mutation => change(`${MMU}/second-stage/ept-controls.ts`, find, replace);
+const walk = (find: string, replace: string): Mutation => change(`${MMU}/guest/walk.ts`, find, replace);
+const controlRegisters = (find: string, replace: string): Mutation => change(`${X86}/cpu/control-registers.ts`, find, replace);
 
 /** For each ROM of `catalogue/vtx` that the name says, a change in our code that it notices. */
 export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
@@ -41,4 +43,19 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
     'if (reason !== ExitReason.EXCEPTION_NMI) return delivering;',
     'if (reason !== ExitReason.EXCEPTION_NMI) return;',
   ),
+  'vtx-ept-table': eptStage('if ((access & Access.TABLE) === 0) {', '{'),
+  'vtx-ept-table-flags': walk(
+    'if (stage !== null && !reachEntry(gpa, Access.READ | Access.WRITE, access, stage, result, recorder)) return FAULT;',
+    'if (stage !== null && !reachEntry(gpa, Access.READ, access, stage, result, recorder)) return FAULT;',
+  ),
+  'vtx-ept-pdpte': controlRegisters('Access.READ | Access.NO_LINEAR', 'Access.READ'),
+  'vtx-ept-misconfigured': eptControls('0x001f_f000, 0x3fff_f000', '0x001f_e000, 0x3fff_e000'),
+  'vtx-ept-misconfigured-where': eptStage('if (wrong !== Reason.NONE) {', 'if (wrong !== Reason.NONE && (lo & kinds) !== 0) {'),
+  'vtx-ept-memory-type': eptStage('memoryType === 2 || memoryType === 3', 'memoryType === 3'),
+  'vtx-ept-priority': walk('const refused = access & ACCESS_KINDS & ~allowed;', 'const refused = access & Access.EXECUTE & ~allowed;'),
+  'vtx-ept-width': controlRegisters('maxPhyAddr: model.physicalBits,', 'maxPhyAddr: 52,'),
+  'vtx-ept-ad': eptStage('const flags = (kinds & Access.WRITE) !== 0 ? A | D : A;', 'const flags = A | D;'),
+  'vtx-ept-ad-tables': eptStage('this.#controls.accessedDirty && (access & Access.TABLE) !== 0', 'false'),
+  'vtx-pml': eptStage('result.gpa - (result.gpa % 4096)', 'result.gpa'),
+  'vtx-pml-full': eptStage('if (this.#log?.isFull() === true) {', 'if ((flags & ~lo & D) !== 0 && this.#log?.isFull() === true) {'),
 };
