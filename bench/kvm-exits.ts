@@ -8,15 +8,16 @@ import { median } from './statistics.ts';
 import { VENDORS } from './vendors.ts';
 
 /**
- * What an exit costs, on both extensions: a port write to a VMM in TypeScript and back, a write to a device in memory, CPUID, which KVM answers without the VMM. Beside them,
- * measured in the same run, the bare CPU's port write to a device in TypeScript, and its CPUID. Microseconds a turn of a loop of two instructions: medians of many short stretches,
- * taken in turns after a warm-up, so that what else the host does meanwhile disturbs few of them. Each extension has a process of its own, as it has under a VMM.
+ * What an exit costs, on both extensions: a port write to a VMM in TypeScript and back, a write to a device in memory, CPUID, which KVM answers without the VMM. Beside them
+ * the bare CPU's port write to a device in TypeScript, and its CPUID. Microseconds a turn of a loop of two instructions: medians of many short stretches after a warm-up, in rounds, so
+ * that what else the host does meanwhile disturbs few of them. Each contender has a process of its own, as a VMM has.
  *
- *     npx tsx --conditions=@minusone/source bench/kvm-exits.ts [extension]
+ *     npx tsx bench/kvm-exits.ts
  */
+const ROUNDS = 3;
 const STRETCHES = 300;
 const WARM_UP = 300;
-const TURNS = 250;
+const TURNS = 500;
 const CODE = 0x1000;
 const PORT = 0x10;
 
@@ -85,38 +86,59 @@ function bareCpu(instruction: string): () => number {
   };
 }
 
-function compare(extension: string, vendor: () => KvmVendor): void {
-  const port = vcpuFor(vendor(), 'out dx, al');
-  const mmio = vcpuFor(vendor(), 'mov [0], al');
-  const cpuid = vcpuFor(vendor(), 'cpuid');
-  const contenders: Readonly<Record<string, () => number>> = {
-    'port write, bare CPU': bareCpu('out dx, al'),
-    'CPUID, bare CPU': bareCpu('cpuid'),
-    [`port write to the VMM and back, ${extension}`]: () => toTheVmm(port, 'io'),
-    [`write to a device in memory, ${extension}`]: () => toTheVmm(mmio, 'mmio'),
-    [`CPUID answered in KVM, ${extension}`]: () => withinKvm(cpuid),
-  };
-  const results = new Map<string, number[]>(Object.keys(contenders).map((name) => [name, []]));
-  for (let stretch = -WARM_UP; stretch < STRETCHES; stretch++) {
-    for (const [name, measure] of Object.entries(contenders)) {
-      const microseconds = measure();
-      if (stretch >= 0) results.get(name)?.push(microseconds);
-    }
+/** What is measured, by name; `exits` of an extension, or the bare CPU. */
+const BARE = { 'port write, bare CPU': 'out dx, al', 'CPUID, bare CPU': 'cpuid' } as const;
+const UNDER_KVM = {
+  'port write to the VMM and back': (vendor: KvmVendor) => toTheVmmOf(vendor, 'out dx, al', 'io'),
+  'write to a device in memory': (vendor: KvmVendor) => toTheVmmOf(vendor, 'mov [0], al', 'mmio'),
+  'CPUID answered in KVM': (vendor: KvmVendor) => {
+    const vcpu = vcpuFor(vendor, 'cpuid');
+    return () => withinKvm(vcpu);
+  },
+} as const;
+
+function toTheVmmOf(vendor: KvmVendor, instruction: string, reason: 'io' | 'mmio'): () => number {
+  const vcpu = vcpuFor(vendor, instruction);
+  return () => toTheVmm(vcpu, reason);
+}
+
+/** In a process of its own, as a VMM is: measures one contender, prints its stretches as JSON. */
+function measure(extension: string | undefined, name: string): void {
+  const vendor = VENDORS.find((each) => each.extension === extension)?.vendor();
+  const stretch = vendor === undefined ? bareCpu(BARE[name as keyof typeof BARE]) : UNDER_KVM[name as keyof typeof UNDER_KVM](vendor);
+  const results: number[] = [];
+  for (let n = -WARM_UP; n < STRETCHES; n++) {
+    const microseconds = stretch();
+    if (n >= 0) results.push(microseconds);
   }
-  const middle = (name: string): number => median(results.get(name) ?? []);
-  for (const [name, values] of results) {
-    const baseline = name.startsWith('CPUID') ? 'CPUID, bare CPU' : 'port write, bare CPU';
-    const ratio = name === baseline ? '' : `, ${(middle(name) / middle(baseline)).toFixed(1)} times ${baseline}`;
+  console.log(JSON.stringify(results));
+}
+
+function inProcess(name: string, extension?: string): number[] {
+  const args = [...process.execArgv, fileURLToPath(import.meta.url), name, ...(extension === undefined ? [] : [extension])];
+  return JSON.parse(spawnSync(process.execPath, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).stdout) as number[];
+}
+
+function compare(): void {
+  const contenders = [
+    ...Object.keys(BARE).map((name) => ({ name, extension: undefined })),
+    ...VENDORS.flatMap(({ extension }) => Object.keys(UNDER_KVM).map((name) => ({ name, extension }))),
+  ];
+  const results = contenders.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [n, { name, extension }] of contenders.entries()) results[n]?.push(...inProcess(name, extension));
+  const [port, cpuid] = results.map(median) as [number, number];
+  for (const [n, { name, extension }] of contenders.entries()) {
+    const values = results[n] as number[];
+    const [baseline, of] = name.startsWith('CPUID') ? [cpuid, 'CPUID'] : [port, 'port write'];
+    const ratio = extension === undefined ? '' : `, ${(median(values) / baseline).toFixed(1)} times the bare CPU's ${of}`;
+    const range = `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}`;
     console.log(
-      `${name}: ${middle(name).toFixed(2)} microseconds (${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)})${ratio}`,
+      `${extension === undefined ? name : `${name}, ${extension}`}: ${median(values).toFixed(2)} microseconds (${range})${ratio}`,
     );
   }
 }
 
-const wanted = process.argv[2];
-for (const { extension, vendor } of VENDORS) {
-  if (wanted === extension) compare(extension, vendor);
-  else if (wanted === undefined) {
-    spawnSync(process.execPath, [...process.execArgv, fileURLToPath(import.meta.url), extension], { stdio: 'inherit' });
-  }
-}
+const [name, extension] = process.argv.slice(2);
+if (name === undefined) compare();
+else measure(extension, name);

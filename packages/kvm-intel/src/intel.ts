@@ -27,7 +27,7 @@ export function intel(options: IntelOptions = {}): KvmVendor {
     name: 'kvm_intel',
     model,
     tables: eptFormat,
-    createExtension: (): Extension => new Vmx(capabilities === undefined ? {} : { capabilities }),
+    createExtension: (): Extension => new Vmx({ hostExecutes: false, ...(capabilities !== undefined && { capabilities }) }),
     createVcpu(parts: VendorVcpuParts): VendorVcpu {
       if (!(parts.extension instanceof Vmx)) {
         throw new InvalidArgumentError(

@@ -4,7 +4,7 @@ import { FIELD } from '../vmcs/fields.ts';
 import { VmInstructionError, type VmInstructionErrorNumber } from '../vmcs/instruction-errors.ts';
 import { PinBased, Primary, Secondary } from './controls.ts';
 import { failEntry } from './exit.ts';
-import { loadGuestState, loadPdptesFromVmcs, PendingDebug, usesPdptes } from './guest-state.ts';
+import { loadGuestState, loadPdptesFromVmcs, loadPosition, PendingDebug, usesPdptes } from './guest-state.ts';
 import { loadGuestMsrs } from './msr-areas.ts';
 import type { VmxOperation } from './operation.ts';
 import { FAIL_INVALID, failValid, SUCCEED, type VmxOutcome } from './outcome.ts';
@@ -40,15 +40,18 @@ export function enter(op: VmxOperation, launch: boolean, byFace: boolean): VmxOu
   if (!launch && !isLaunched) return vmFail(op, VmInstructionError.VMRESUME_NON_LAUNCHED_VMCS);
 
   // 27.2, 27.3.1: the tables.
-  checker.view.environment = region.environment(cpu.isLongMode);
+  const isResident = op.resident.isOf(region);
+  checker.view.environment = region.environment(op.resident.isHostLong());
   const failed = checker.firstFailure();
   const failure = failed?.failure(checker.view);
   if (failure?.kind === 'VMfailValid') return vmFail(op, failure.error);
 
-  controls.read(region, cpu.memory);
-  op.tags.apply(controls);
   op.enteredByFace = byFace;
-  op.hostPaging.keep(cpu);
+  if (!isResident) {
+    controls.read(region, cpu.memory);
+    op.tags.apply(controls);
+    op.hostPaging.keep(cpu);
+  }
   const nmiBlocked = cpu.nmiBlocked;
   if (failure !== undefined) {
     failEntry(op, failure.reason, failure.qualification, nmiBlocked);
@@ -56,13 +59,12 @@ export function enter(op: VmxOperation, launch: boolean, byFace: boolean): VmxOu
   }
 
   // 27.3.2 to 27.5.
-  loadGuestState(op, region);
   op.nonRoot = true;
-  if (usesPdptes(cpu) && !loadGuestPdptes(op, region)) {
+  if (isResident) goOnWithGuest(op, region);
+  else if (!startGuest(op, region)) {
     failEntry(op, 33, 2, nmiBlocked);
     return SUCCEED;
   }
-  startGuest(op, region);
   const refused = loadGuestMsrs(op);
   if (refused !== 0) {
     failEntry(op, 34, refused, nmiBlocked);
@@ -88,21 +90,37 @@ function loadGuestPdptes(op: VmxOperation, region: Region): boolean {
   }
 }
 
-/** The layer begins: second stage and tag, paging, time-stamp counter, timer. */
-function startGuest(op: VmxOperation, region: Region): void {
+/** Loads the guest's state and begins its layer: second stage and tag, paging, mode. False where its PDPTEs are refused. */
+function startGuest(op: VmxOperation, region: Region): boolean {
   const { cpu, controls } = op;
-  const { vmcs } = region;
-  if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer)) op.timer.start(vmcs.low(VMX_PREEMPTION_TIMER_VALUE));
-  if (controls.hasPrimary(Primary.useTscOffsetting)) {
-    const { i32 } = cpu.memory;
-    const at = region.word + W_TSC_OFFSET;
-    cpu.msrs.setLayerTscOffset(i32[at]!, i32[at + 1]!);
-  }
+  loadGuestState(op, region);
+  if (usesPdptes(cpu) && !loadGuestPdptes(op, region)) return false;
+  startTime(op, region);
   cpu.layer = op;
   const isStale = region.paging.apply(cpu);
-  // 27.5.? "Invalidating": without VPIDs, an entry invalidates the mappings of VPID 0000H.
+  // 27.3.2.5: without VPIDs, an entry invalidates the mappings of VPID 0000H.
   if (isStale || !controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(controls.tag);
   cpu.updateMode();
+  return true;
+}
+
+/** The same for a guest that has stayed in the processor since its exit. */
+function goOnWithGuest(op: VmxOperation, region: Region): void {
+  const { cpu, controls } = op;
+  const hasSameMode = loadPosition(op, region) && !op.resident.hasOtherXcr0;
+  startTime(op, region);
+  cpu.layer = op;
+  if (!controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(controls.tag);
+  if (!hasSameMode) cpu.updateMode();
+}
+
+function startTime(op: VmxOperation, region: Region): void {
+  const { cpu, controls } = op;
+  if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer)) op.timer.start(region.vmcs.low(VMX_PREEMPTION_TIMER_VALUE));
+  if (!controls.hasPrimary(Primary.useTscOffsetting)) return;
+  const { i32 } = cpu.memory;
+  const at = region.word + W_TSC_OFFSET;
+  cpu.msrs.setLayerTscOffset(i32[at]!, i32[at + 1]!);
 }
 
 /** 27.6 "Event Injection", 27.7.3 "Delivery of Pending Debug Exceptions after VM Entry", 26.5.2 "Monitor Trap Flag". */

@@ -73,7 +73,7 @@ export function vmExit(op: VmxOperation, reason: number, qualificationLow: numbe
   const isNmi = reason === ExitReason.EXCEPTION_NMI && (vmcs.low(VM_EXIT_INTR_INFO) & 0x7ff) === ((EventType.NMI << 8) | Vector.NMI);
   // 28.5.5: only an NMI's own exit sets the blocking of NMIs; what was blocked of virtual NMIs is not.
   const nmiBlocked = isNmi || (cpu.nmiBlocked && !op.controls.hasPinBased(PinBased.virtualNmis));
-  leaveGuest(op, nmiBlocked, stored ? 0 : VmxAbort.SAVING_GUEST_MSRS);
+  leaveGuest(op, nmiBlocked, stored ? 0 : VmxAbort.SAVING_GUEST_MSRS, region);
   return true;
 }
 
@@ -83,36 +83,34 @@ export function failEntry(op: VmxOperation, reason: 33 | 34, qualification: numb
   op.exitCounts[reason]!++;
   vmcs.set(VM_EXIT_REASON, reason | ExitReasonBit.ENTRY_FAILURE);
   vmcs.set(EXIT_QUALIFICATION, qualification, 0);
-  leaveGuest(op, nmiBlocked, 0);
+  leaveGuest(op, nmiBlocked, 0, undefined);
 }
 
-/** 28.5 to 28.7. `abort`: why the exit cannot be completed, or 0. */
-function leaveGuest(op: VmxOperation, nmiBlocked: boolean, abort: number): void {
-  const { cpu } = op;
+/** 28.5 to 28.7. `abort`: why the exit cannot be completed, or 0. `whole`: the region whose guest is in the processor with all of its state. */
+function leaveGuest(op: VmxOperation, nmiBlocked: boolean, abort: number, whole: Region | undefined): void {
+  const { cpu, resident } = op;
   const region = op.current as Region;
-  const flushes = !op.controls.hasSecondary(Secondary.enableVpid);
   op.nonRoot = false;
   op.timer.stop();
   op.monitorTrapAt = Number.POSITIVE_INFINITY;
   op.tprBelowThreshold = false;
   cpu.msrs.setLayerTscOffset(0, 0);
-  if (abort === 0) {
-    let failed = 0;
+  let failed = abort;
+  if (abort !== 0) {
+    resident.drop();
+    cpu.layer = undefined;
+    cpu.updatePaging();
+    cpu.updateMode();
+  } else if (op.enteredByFace && !op.hostExecutes) resident.keep(whole, nmiBlocked);
+  else {
+    resident.drop();
     if (!loadHostState(op, region, nmiBlocked)) failed = VmxAbort.HOST_PDPTES;
     // 28.5.5: without VPIDs, linear and combined mappings of VPID 0000H (the host's) are gone.
-    else if (flushes) cpu.engine.flushTag(0);
-    if (failed === 0 && !loadHostMsrs(op)) failed = VmxAbort.LOADING_HOST_MSRS;
-    if (failed === 0) {
-      if (op.enteredByFace) cpu.stop();
-      return;
-    }
-    abortVmx(op, region, failed);
-    return;
+    else if (!op.controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(0);
   }
-  cpu.layer = undefined;
-  cpu.updatePaging();
-  cpu.updateMode();
-  abortVmx(op, region, abort);
+  if (failed === 0 && !loadHostMsrs(op)) failed = VmxAbort.LOADING_HOST_MSRS;
+  if (failed !== 0) abortVmx(op, region, failed);
+  else if (op.enteredByFace) cpu.stop();
 }
 
 /** 28.7: the indicator says why; the processor is in the shutdown state, from which only a reset leads. */

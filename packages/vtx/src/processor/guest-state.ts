@@ -101,6 +101,8 @@ const {
 
 const W_GUEST_CR0 = wordOf('GUEST_CR0');
 const W_GUEST_CR4 = wordOf('GUEST_CR4');
+const W_GUEST_RIP = wordOf('GUEST_RIP');
+const W_GUEST_RSP = wordOf('GUEST_RSP');
 const W_GUEST_RFLAGS = wordOf('GUEST_RFLAGS');
 const W_GUEST_DR7 = wordOf('GUEST_DR7');
 const W_GUEST_IA32_DEBUGCTL = wordOf('GUEST_IA32_DEBUGCTL');
@@ -121,6 +123,8 @@ const CR4_PAE = 0x20;
 const DR7_ZEROS = 0xd000;
 const DR7_ONE = 0x400;
 const RF = 0x1_0000;
+/** VM and AC: with them the mode changes. */
+const MODE_FLAGS = 0x6_0000;
 
 export const Interruptibility = { STI: 1, MOV_SS: 2, SMI: 4, NMI: 8 } as const;
 /** Pending debug exceptions: B0 to B3; enabled breakpoint; BS. */
@@ -162,10 +166,30 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
 
   if (areSegmentsAsKept(region, i32, u16)) i32.set(region.segments, s + SEGMENT_IMAGE);
   else for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);
-  writeEflags(registers, i32[v + W_GUEST_RFLAGS]!);
   // CPL is SS.DPL (25.4.1); in virtual-8086 mode that is 3, in real-address mode 0.
   registers.set32(State.cpl, (registers.get32(segmentOffset(Segment.SS, 'attributes')) >>> 5) & 3);
+  writeEflags(registers, i32[v + W_GUEST_RFLAGS]!);
+  loadNonRegisterState(cpu, i32, v);
+}
 
+/** What of 27.3.2 a guest that has stayed in the processor needs: where it stands. Returns false where its mode is another by that. */
+export function loadPosition(op: VmxOperation, region: Region): boolean {
+  const { cpu } = op;
+  const { registers } = cpu;
+  const { i32 } = cpu.memory;
+  const v = region.word;
+  registers.set32(State.rip, i32[v + W_GUEST_RIP]!);
+  registers.set32(State.rip + 4, i32[v + W_GUEST_RIP + 1]!);
+  registers.setGprHalves(Gpr.RSP, i32[v + W_GUEST_RSP]!, i32[v + W_GUEST_RSP + 1]!);
+  const flags = i32[v + W_GUEST_RFLAGS]!;
+  const same = ((registers.get32(State.eflags) ^ flags) & MODE_FLAGS) === 0;
+  writeEflags(registers, flags);
+  loadNonRegisterState(cpu, i32, v);
+  return same;
+}
+
+/** 25.4.2 "Guest Non-Register State". */
+function loadNonRegisterState(cpu: Cpu, i32: Int32Array, v: number): void {
   const blocking = i32[v + W_GUEST_INTERRUPTIBILITY_INFO]!;
   cpu.interruptShadow =
     (blocking & Interruptibility.MOV_SS) !== 0

@@ -10,6 +10,7 @@ import { pageModificationLog } from './page-modification-log.ts';
 import { PagingCache } from './paging-cache.ts';
 import { PreemptionTimer } from './preemption-timer.ts';
 import { type Region, Regions } from './region.ts';
+import { ResidentGuest } from './resident-guest.ts';
 import { Tags } from './tags.ts';
 import { readVirtualTpr, writeVirtualTpr } from './tpr-shadow.ts';
 
@@ -23,6 +24,9 @@ export class VmxOperation implements Layer {
   readonly controls: Controls = new Controls();
   /** The host's paging while the guest runs. */
   readonly hostPaging: PagingCache = new PagingCache();
+  readonly resident: ResidentGuest;
+  /** False: the host is TypeScript alone, and its state is not loaded. */
+  readonly hostExecutes: boolean;
   /** Exits by basic reason. */
   readonly exitCounts: Float64Array = new Float64Array(128);
   /** IA32_VMX_MISC[5]. */
@@ -53,8 +57,10 @@ export class VmxOperation implements Layer {
   readonly #cr4Fixed0: number;
   readonly #cr4Fixed1: number;
 
-  constructor(cpu: Cpu, capabilities: VmxCapabilities) {
+  constructor(cpu: Cpu, capabilities: VmxCapabilities, hostExecutes: boolean) {
     this.cpu = cpu;
+    this.hostExecutes = hostExecutes;
+    this.resident = new ResidentGuest(cpu);
     this.capabilities = capabilities;
     this.tags = new Tags(cpu, capabilities, pageModificationLog(this));
     const misc = Number((capabilities.msrs.IA32_VMX_MISC ?? 0n) & 0xffff_ffffn);
@@ -70,6 +76,7 @@ export class VmxOperation implements Layer {
   /** Leaves VMX operation, or forgets it at a reset. */
   leave(): void {
     this.on = false;
+    this.resident.drop();
     this.vmxonPointer = -1;
     this.current = undefined;
     this.nonRoot = false;

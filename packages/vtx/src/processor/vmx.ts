@@ -39,14 +39,18 @@ export class Vmx implements Extension {
   readonly instructions: readonly InstructionRow[] = rows;
   readonly msrs: readonly MsrRow[] = vmxMsrRows(() => this.#operation());
   readonly #wanted: VmxPresetName | VmxCapabilities;
+  readonly #hostExecutes: boolean;
   #op: VmxOperation | undefined;
 
   /**
    * @param options.capabilities what the capability MSRs say; by default 'vmx:max' as the CPU's model allows
+   * @param options.hostExecutes false: the hypervisor is TypeScript alone and executes nothing on this processor. Exits from guests that `vmlaunch` and `vmresume` entered then do not load
+   * the host's state, which is faster: the guest's stays in the processor, which is in shutdown until the next entry. By default true, as the manual has it
    * @throws {UnsupportedCapabilityError} they offer a control that is not there
    */
-  constructor(options: { readonly capabilities?: VmxPresetName | VmxCapabilities } = {}) {
+  constructor(options: { readonly capabilities?: VmxPresetName | VmxCapabilities; readonly hostExecutes?: boolean } = {}) {
     this.#wanted = options.capabilities ?? 'vmx:max';
+    this.#hostExecutes = options.hostExecutes ?? true;
     requireSupported(typeof this.#wanted === 'string' ? vmxCapabilities(this.#wanted) : this.#wanted);
   }
 
@@ -54,7 +58,8 @@ export class Vmx implements Extension {
 
   attach(cpu: Cpu): void {
     const wanted = this.#wanted;
-    this.#op = new VmxOperation(cpu, wanted instanceof VmxCapabilities ? wanted : capabilitiesFor(cpu, wanted));
+    const capabilities = wanted instanceof VmxCapabilities ? wanted : capabilitiesFor(cpu, wanted);
+    this.#op = new VmxOperation(cpu, capabilities, this.#hostExecutes);
     operations.set(cpu, this.#op);
   }
   reset(): void {

@@ -1,5 +1,5 @@
 import { UnknownVmcsFieldError, VmcsRegionError, VmcsValueError } from '../errors.ts';
-import { fieldBytes, isWellFormedEncoding } from './encoding.ts';
+import { fieldBytes, isReadOnlyData, isWellFormedEncoding } from './encoding.ts';
 import { FIELD, VMCS_FIELD_NAMES, type VmcsFieldName, vmcsFieldName } from './fields.ts';
 import { ABORT_OFFSET, fieldOffset, LAUNCH_STATE_OFFSET, REGION_BYTES, REVISION_OFFSET } from './layout.ts';
 
@@ -9,6 +9,21 @@ export type VmcsValues = { readonly [Name in VmcsFieldName]?: bigint };
 /** The place of each encoding in the table (-1: none), for the set of changed fields. Encodings have 15 bits. */
 const ordinals: Int16Array = new Int16Array(0x8000).fill(-1);
 for (const [ordinal, name] of VMCS_FIELD_NAMES.entries()) ordinals[FIELD[name]] = ordinal;
+
+/** What is written around nearly every exit: where the guest stands, and what is injected. */
+const PASSING: ReadonlySet<VmcsFieldName> = new Set<VmcsFieldName>([
+  'GUEST_RIP',
+  'GUEST_RSP',
+  'GUEST_RFLAGS',
+  'GUEST_INTERRUPTIBILITY_INFO',
+  'GUEST_ACTIVITY_STATE',
+  'GUEST_PENDING_DBG_EXCEPTIONS',
+  'VM_ENTRY_INTR_INFO_FIELD',
+  'VM_ENTRY_EXCEPTION_ERROR_CODE',
+  'VM_ENTRY_INSTRUCTION_LEN',
+]);
+/** By the place in the table: whether a field lasts from exit to exit. */
+const lasts: Uint8Array = Uint8Array.from(VMCS_FIELD_NAMES, (name) => (PASSING.has(name) || isReadOnlyData(FIELD[name]) ? 0 : 1));
 
 /** The bits of a field's value that exist, by its bytes. */
 const WIDTH_MASK = { 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const;
@@ -30,6 +45,11 @@ export class Vmcs {
   readonly #isChanged: Uint8Array = new Uint8Array(VMCS_FIELD_NAMES.length);
   readonly #changed: Uint16Array = new Uint16Array(VMCS_FIELD_NAMES.length);
   #changedCount = 0;
+  /**
+   * Something has changed besides why the guest exited (the read-only fields), where it stands (RIP, RSP, RFLAGS, its non-register state) and what is injected. Set back to false by
+   * whoever has taken note.
+   */
+  lastingChanged = true;
 
   /**
    * @param region 4096 bytes that stay its memory; new ones, all zero, by default
@@ -173,6 +193,7 @@ export class Vmcs {
   }
 
   #noteChange(ordinal: number): void {
+    if (lasts[ordinal] === 1) this.lastingChanged = true;
     if (this.#isChanged[ordinal] === 1) return;
     this.#isChanged[ordinal] = 1;
     this.#changed[this.#changedCount++] = ordinal;

@@ -32,6 +32,8 @@ export interface VmxMachineOptions {
   /** Blocks entered so often are compiled; absent: only interpreted. */
   readonly jitThreshold?: number;
   readonly cpus?: number;
+  /** As of `Vmx`. */
+  readonly hostExecutes?: boolean;
 }
 
 /** A machine with VT-x and a hypervisor of a few lines, for tests: the guest's memory by EPT, from guest-physical 0 to 1 MByte. */
@@ -40,11 +42,12 @@ export class VmxMachine {
   readonly physical: PhysicalAddressSpace;
   readonly ports: PortSpace = new PortSpace();
   readonly processors: Processors;
-  readonly vmx: Vmx = new Vmx();
+  readonly vmx: Vmx;
   readonly cpu: Cpu;
 
   constructor(options: VmxMachineOptions = {}) {
-    const { model = intel, jitThreshold } = options;
+    const { model = intel, jitThreshold, hostExecutes = true } = options;
+    this.vmx = new Vmx({ hostExecutes });
     const bytes = 4 * 2 ** 20;
     this.memory = new MachineMemory({ ramBytes: bytes, reservedBytes: 24 * 2 ** 20 });
     this.physical = new PhysicalAddressSpace(this.memory);
