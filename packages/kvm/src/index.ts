@@ -24,6 +24,7 @@ export * from './mmu/second-stage.ts';
 export * from './msrs/guest-msrs.ts';
 export * from './msrs/msr-filter.ts';
 export * from './msrs/msr-index-list.ts';
+export type { VcpuStatistics } from './vcpu/core.ts';
 export * from './vcpu/guest-debug.ts';
 export * from './vcpu/mp-state.ts';
 export type { StartState } from './vcpu/start.ts';

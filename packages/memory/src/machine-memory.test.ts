@@ -50,6 +50,20 @@ test('allocate: aligned, disjoint, never 0, and a named error when full', () => 
   expect(() => memory.allocate(1, 3)).toThrow(InvalidArgumentError);
 });
 
+test('release: the next allocation of that size has it, zeroed, where its alignment allows', () => {
+  const memory = new MachineMemory({ ramBytes: 4096, reservedBytes: 1000 });
+  const [first, second] = [memory.allocate(32, 64), memory.allocate(32)];
+  memory.u8.fill(7, first, first + 32);
+  const free = memory.reservedBytesFree;
+  memory.release(second, 32);
+  memory.release(first, 32);
+  expect(memory.allocate(16)).toBeGreaterThan(second);
+  expect(memory.allocate(32, 64)).toBe(first);
+  expect(memory.u8.subarray(first, first + 32)).toEqual(new Uint8Array(32));
+  expect(memory.allocate(32)).toBe(second);
+  expect(memory.reservedBytesFree).toBe(free - 16);
+});
+
 test('sizes: over 3.5 GiB in all, unaligned, empty and fractional RAM are named errors', () => {
   expect(() => new MachineMemory({ ramBytes: MEMORY_LIMIT_BYTES })).toThrow(MemoryLimitError);
   expect(() => new MachineMemory({ ramBytes: 2 ** 45 })).toThrow(/limited to 3584 MiB/);

@@ -59,6 +59,8 @@ export class MachineMemory {
   /** Code marks and dirty marks by host page, shared by every address space over this memory. */
   readonly marks: PageMarks;
   #allocated: number;
+  /** What was released, by its size. */
+  readonly #released = new Map<number, number[]>();
 
   /**
    * @throws {UnalignedAddressError} `ramBytes` is not a multiple of 4096
@@ -109,7 +111,7 @@ export class MachineMemory {
   }
 
   /**
-   * Hands out zeroed bytes of the reserved area; they are never given back.
+   * Hands out zeroed bytes of the reserved area.
    * @param alignment in bytes, a power of two; 16 by default
    * @returns the offset in the linear memory, never 0
    * @throws {ReservedAreaFullError} there is no room
@@ -119,10 +121,24 @@ export class MachineMemory {
     if (!Number.isInteger(Math.log2(alignment))) {
       throw new InvalidArgumentError(`The alignment ${alignment} is not a power of two.`, 'Use 1, 2, 4, ... 65536.', { alignment });
     }
+    const again = this.#released.get(bytes);
+    const index = again?.findIndex((offset) => offset % alignment === 0) ?? -1;
+    if (again !== undefined && index >= 0) {
+      const [offset] = again.splice(index, 1) as [number];
+      this.u8.fill(0, offset, offset + bytes);
+      return offset;
+    }
     const offset = roundUp(this.#allocated, alignment);
     if (offset + bytes > this.ramOffset) throw new ReservedAreaFullError(bytes, this.reservedBytesFree);
     this.#allocated = offset + bytes;
     return offset;
+  }
+
+  /** Gives back what `allocate` handed out, for another `allocate` of the same size. Nobody may use it any more. */
+  release(offset: number, bytes: number): void {
+    const released = this.#released.get(bytes);
+    if (released === undefined) this.#released.set(bytes, [offset]);
+    else released.push(offset);
   }
 }
 

@@ -137,6 +137,33 @@ onEither((vendor) => {
     expect(fill(96 * 2 ** 20)).toBeGreaterThan(few + 5);
   });
 
+  test('a destroyed VM gives back everything: VMs can come and go for ever, and what one has done can still be asked for', () => {
+    const kvm = new Kvm(vendor(), { memory: '8M', reservedBytes: 56 * 2 ** 20 });
+    const code = asm16`
+      mov   bx, [0x2000]
+      inc   word [0x2000]
+      out   0x10, al
+      hlt`;
+    const run = (): unknown[] => {
+      const vm = kvm.createVm({ memory: '64K' });
+      vm.createIrqchip();
+      vm.memory.write(0x1000, code);
+      const vcpus = [vm.createVcpu(0), vm.createVcpu(1)];
+      vcpus[0]?.start({ mode: 'real', ip: 0x1000 });
+      const exit = vcpus[0]?.run();
+      const seen = [exit, vcpus[0]?.getRegs(), vcpus[0]?.statistics, vcpus[1]?.getMpState(), vm.memory.read(0x2000, 2)];
+      vm.destroy();
+      expect(vcpus[0]?.statistics).toEqual(seen[2]);
+      expect(() => vcpus[0]?.cpu.run(1)).toThrow(/disposed/);
+      return seen;
+    };
+    const first = run();
+    const free = kvm.host.pages.freeBytes;
+    const reserved = kvm.host.memory.reservedBytesFree;
+    for (let n = 0; n < 30; n++) expect(run()).toEqual(first);
+    expect([kvm.host.pages.freeBytes, kvm.host.memory.reservedBytesFree]).toEqual([free, reserved]);
+  });
+
   test('a VM that was destroyed refuses every call, and a second destroy does nothing', () => {
     const { vm, vcpu } = realMode(vendor, asm16`hlt`);
     vm.destroy();

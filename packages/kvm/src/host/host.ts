@@ -22,7 +22,7 @@ export interface HostOptions {
   /** With memory that stands already: the part of it (host-physical address, bytes) that KVM may take pages from. */
   readonly spare?: { readonly hostOffset: number; readonly bytes: number } | undefined;
   /**
-   * Room beside the host's memory for processors and decoded code, bytes: about 2.5 MiB for a VM with one virtual CPU, which a destroyed one does not give back. The host's operating system
+   * Room beside the host's memory for processors and decoded code, bytes: about 2.5 MiB for a VM with one virtual CPU. The host's operating system
    * commits it as it is used. Decoded code takes 40 MiB of it. @default 192 MiB
    */
   readonly reservedBytes?: number | undefined;

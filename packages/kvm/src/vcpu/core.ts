@@ -3,6 +3,7 @@ import type { VcpuClock } from '../clock/kvm-clock.ts';
 import { CpuidTable } from '../cpuid/cpuid-table.ts';
 import { AccessLog } from '../emulation/access-log.ts';
 import type { VcpuExit } from '../exits/vcpu-exit.ts';
+import type { OwnedPages } from '../host/owned-pages.ts';
 import type { GuestMsrs } from '../msrs/guest-msrs.ts';
 import type { SegmentState, VendorVcpu } from '../vendor/vendor.ts';
 import type { VmContext } from '../vm/vm-context.ts';
@@ -14,6 +15,16 @@ import { injectEvents } from './inject-events.ts';
 import type { MpState } from './mp-state.ts';
 import { PendingEvents } from './pending-events.ts';
 import { acceptInit, acceptStartUp, resetVcpu } from './reset.ts';
+
+/** What a virtual CPU has done. */
+export interface VcpuStatistics {
+  readonly instructions: number;
+  /** VM exits by the manual's names, counted where the hardware makes them. */
+  readonly exits: Readonly<Record<string, number>>;
+  /** Exits that KVM has dealt with, and those that the user has seen. */
+  readonly handledInKvm: number;
+  readonly handledByUser: number;
+}
 
 const INTR: VcpuExit = Object.freeze({ reason: 'intr' });
 const IRQ_WINDOW_OPEN: VcpuExit = Object.freeze({ reason: 'irqWindowOpen' });
@@ -97,11 +108,20 @@ export class VcpuCore implements RoundMember, ApicHost {
   #nmiWindow = false;
   #taskPriority = -1;
   #threshold = -1;
+  readonly #pages: OwnedPages;
+  #statistics: VcpuStatistics | undefined;
 
-  constructor(parts: { readonly id: number; readonly vm: VmContext; readonly vendor: VendorVcpu; readonly isBootstrap: boolean }) {
+  constructor(parts: {
+    readonly id: number;
+    readonly vm: VmContext;
+    readonly vendor: VendorVcpu;
+    readonly pages: OwnedPages;
+    readonly isBootstrap: boolean;
+  }) {
     this.id = parts.id;
     this.vm = parts.vm;
     this.vendor = parts.vendor;
+    this.#pages = parts.pages;
     this.cpu = parts.vendor.cpu;
     this.isBootstrap = parts.isBootstrap;
     this.tscHz = parts.vm.host.model.tscHz;
@@ -361,6 +381,17 @@ export class VcpuCore implements RoundMember, ApicHost {
   /** The entry that comes is to think of everything anew: the user has written state. */
   stateChanged(): void {
     this.#attention = true;
+  }
+
+  get statistics(): VcpuStatistics {
+    const { instructions, handledInKvm, handledByUser, vendor } = this;
+    return this.#statistics ?? { instructions, exits: vendor.exits, handledInKvm, handledByUser };
+  }
+  /** Gives back the processor and the pages that served it; what it has done can still be asked for. */
+  dispose(): void {
+    this.#statistics = this.statistics;
+    this.cpu.dispose();
+    this.#pages.freeAll();
   }
 
   // Short ways for the modules beside

@@ -7,7 +7,7 @@ import type { VendorVcpu } from '../vendor/vendor.ts';
 import { cannotBeEnabled } from '../vm/enable-cap.ts';
 import type { Vm } from '../vm/vm.ts';
 import type { VmRunner } from '../vm/vm-runner.ts';
-import type { VcpuCore } from './core.ts';
+import type { VcpuCore, VcpuStatistics } from './core.ts';
 import type { GuestDebugControl } from './guest-debug.ts';
 import { applyPayload } from './inject-events.ts';
 import { MP_STATES, type MpState } from './mp-state.ts';
@@ -19,16 +19,6 @@ import { getRegs, type KvmRegs, setRegs } from './state/regs.ts';
 import { getSregs, getSregs2, IA32_APIC_BASE, type KvmSregs, type KvmSregs2, setSregs, setSregs2, taskPriority } from './state/sregs.ts';
 import { type KvmTranslation, translateLinear } from './translate.ts';
 import { userInterrupt } from './user-interrupt.ts';
-
-/** What a virtual CPU has done. */
-export interface VcpuStatistics {
-  readonly instructions: number;
-  /** VM exits by the manual's names, counted where the hardware makes them. */
-  readonly exits: Readonly<Record<string, number>>;
-  /** Exits that KVM has dealt with, and those that the user has seen. */
-  readonly handledInKvm: number;
-  readonly handledByUser: number;
-}
 
 export interface RunOptions {
   /** At most so many instructions; then the exit is `budget`. By default, no limit. */
@@ -68,8 +58,7 @@ export class Vcpu {
     return this.#core.vendor;
   }
   get statistics(): VcpuStatistics {
-    const { instructions, handledInKvm, handledByUser, vendor } = this.#core;
-    return { instructions, exits: vendor.exits, handledInKvm, handledByUser };
+    return this.#core.statistics;
   }
 
   // struct kvm_run

@@ -1,6 +1,7 @@
 import type { TimeStampSource } from '@minusone/x86';
 import type { KvmClock } from '../clock/kvm-clock.ts';
 import { supportedCpuid } from '../cpuid/supported-cpuid.ts';
+import { OwnedPages } from '../host/owned-pages.ts';
 import { GuestMsrs } from '../msrs/guest-msrs.ts';
 import type { MsrFilter } from '../msrs/msr-filter.ts';
 import { VcpuCore } from '../vcpu/core.ts';
@@ -25,8 +26,9 @@ export function makeVcpu(id: number, parts: VcpuParts): VcpuCore {
   const { context, timeStamp, kvmClock, controllers, root, isBootstrap } = parts;
   const { host, capabilities } = context;
   const { cpu, extension } = host.createCpu(timeStamp);
-  const vendor = host.vendor.createVcpu({ cpu, extension, pages: host.pages, root, id, tag: host.nextTag() });
-  const core = new VcpuCore({ id, vm: context, vendor, isBootstrap });
+  const pages = new OwnedPages(host.pages);
+  const vendor = host.vendor.createVcpu({ cpu, extension, pages, root, id, tag: host.nextTag() });
+  const core = new VcpuCore({ id, vm: context, vendor, pages, isBootstrap });
   core.clock = kvmClock.createVcpu({ at: (ns) => core.tscAt(ns), hz: core.tscHz });
   core.msrs = new GuestMsrs(new CoreMsrHost(core));
   core.msrs.guestReadsPlatformInfo = capabilities.guestReadsPlatformInfo;

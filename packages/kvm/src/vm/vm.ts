@@ -379,6 +379,8 @@ export class Vm {
     this.#isDestroyed = true;
     this.#physical.observer = undefined;
     this.#tables.destroy();
+    for (const core of this.#cores) core.dispose();
+    this.#context.emulator.cpu.dispose();
     if (this.#ownMemory !== undefined) this.#host.freeMemory(this.#ownMemory);
   }
 }

@@ -16,6 +16,7 @@ import type { CpuModel } from './cpuid/model.ts';
 import { DebugRegisters } from './debug.ts';
 import { deliverEvent } from './deliver-event.ts';
 import { Eflags } from './eflags.ts';
+import { CpuDisposedError } from './errors.ts';
 import { DeliveredEvent, EventType, isFaultClass } from './event.ts';
 import { type Extension, type InterceptEvent, instructionWaits, type Layer, layerExit } from './extension.ts';
 import { guestFault, raise, SECOND_STAGE_FAULT, Vector } from './fault.ts';
@@ -108,6 +109,7 @@ export class Cpu implements EngineHost {
   #stopAt = 0;
   /** The `#stopAt` that the budget was set for; -1: it must be set anew. */
   #budgetFor = -1;
+  #isDisposed = false;
   /** RIP (low half) before the instruction that is run alone. */
   #ripBefore = 0;
 
@@ -321,8 +323,10 @@ export class Cpu implements EngineHost {
   /**
    * Runs at most `budget` instructions.
    * @param budget 1 to 2^31 - 1
+   * @throws {CpuDisposedError} `dispose` was called
    */
   run(budget: number): RunResult {
+    if (this.#isDisposed) throw new CpuDisposedError();
     this.#stopRequested = false;
     this.#stopAt = this.instructions + budget;
     this.#budgetFor = -1;
@@ -622,6 +626,14 @@ export class Cpu implements EngineHost {
     for (const extension of this.extensions) extension.reset?.(this);
     resetState(this);
     this.activity = this.index === 0 ? Activity.ACTIVE : Activity.WAIT_FOR_SIPI;
+  }
+
+  /** Gives back what it has of the machine's memory, for other processors. It must not be used any more. */
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.engine.dispose();
+    this.memory.release(this.state, STATE_BYTES);
   }
 
   // EngineHost

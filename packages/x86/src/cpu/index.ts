@@ -13,6 +13,7 @@ export * from './cpuid/leaves.ts';
 export * from './cpuid/model.ts';
 export { AVX_BYTES, AVX_OFFSET, supportedXcr0, XSAVE_HEADER_END, xsaveAreaBytes } from './cpuid/xsave-leaf.ts';
 export * from './eflags.ts';
+export * from './errors.ts';
 export * from './event.ts';
 export * from './extension.ts';
 export * from './fault.ts';

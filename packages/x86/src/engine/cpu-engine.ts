@@ -4,7 +4,7 @@ import type { Insn } from '../decode/insn.ts';
 import { Leave, Segment, State, segmentOffset } from '../state/layout.ts';
 import { type Mode, modeOf } from '../state/mode.ts';
 import { Registers } from '../state/registers.ts';
-import type { Engine, EngineHost, EngineStatistics, LinearAccess } from './engine.ts';
+import type { Engine, EngineHost, EngineStatistics } from './engine.ts';
 import { CodeExit, Exit } from './exit.ts';
 import type { CodeSpace, CodeUser } from './interpreter/code-space.ts';
 import { RecordField } from './interpreter/record.ts';
@@ -23,7 +23,7 @@ const ALONE = -1;
 
 /** Runs one CPU's instructions: finds blocks, enters compiled code, and puts RIP and the budget right whenever it comes back. */
 export class CpuEngine implements Engine, CodeUser {
-  readonly linear: LinearAccess;
+  readonly linear: EngineLinearAccess;
   readonly memory: LinearMemory;
   /** Called before each instruction, if set; all are then run one by one. */
   trace: ((insn: Insn, registers: Registers) => void) | undefined;
@@ -116,6 +116,15 @@ export class CpuEngine implements Engine, CodeUser {
       regionsCompiled: this.space.regions?.regionsCompiled ?? 0,
       tlbMisses: this.memory.misses,
     };
+  }
+
+  dispose(): void {
+    const { space, memory, linear } = this;
+    space.removeUser(this);
+    space.slow.remove(this.#state);
+    space.regions?.removeCpu(this.#state);
+    memory.tlb.dispose();
+    linear.dispose();
   }
 
   // CodeUser

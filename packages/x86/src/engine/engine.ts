@@ -95,5 +95,7 @@ export interface Engine {
   readonly walkResult: WalkResult;
   /** Forgets what was cached of one address space (see `EngineHost.addressSpaceTag`), in all its PCIDs. */
   flushTag(tag: number): void;
+  /** Gives back what it has of the machine's memory: it will not run again. */
+  dispose(): void;
   readonly statistics: EngineStatistics;
 }

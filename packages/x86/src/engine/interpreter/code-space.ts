@@ -76,6 +76,10 @@ export class CodeSpace implements MemoryObserver {
   addUser(user: CodeUser): void {
     this.#users.push(user);
   }
+  removeUser(user: CodeUser): void {
+    const index = this.#users.indexOf(user);
+    if (index >= 0) this.#users.splice(index, 1);
+  }
 
   /** The block at an offset of a page, decoded now if need be; undefined where its first instruction leaves the page. */
   blockAt(hostPage: number, offset: number, modeWord: number): Block | undefined {

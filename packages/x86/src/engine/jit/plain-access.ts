@@ -25,6 +25,9 @@ export class PlainAccess {
   addCpu(state: number, memory: LinearMemory): void {
     this.#memories.set(state, memory);
   }
+  removeCpu(state: number): void {
+    this.#memories.delete(state);
+  }
 
   #find(cpu: number, low: number, high: number, access: number, write: boolean): boolean {
     const memory = this.#memories.get(cpu);

@@ -91,6 +91,9 @@ export class RegionCache {
   addCpu(state: number, memory: LinearMemory): void {
     this.plain.addCpu(state, memory);
   }
+  removeCpu(state: number): void {
+    this.plain.removeCpu(state);
+  }
   /** Regions that live now. */
   get size(): number {
     return this.#regions.size;

@@ -7,6 +7,8 @@ import type { AccessRights, LinearAccess } from '../engine.ts';
 import type { LinearMemory } from './linear-memory.ts';
 import { AccessKind } from './tlb.ts';
 
+const BUFFER_BYTES = 16;
+
 /** Data accesses by TypeScript code, through the same TLB; faults are thrown. */
 export class EngineLinearAccess implements LinearAccess {
   readonly #memory: LinearMemory;
@@ -19,7 +21,10 @@ export class EngineLinearAccess implements LinearAccess {
     this.#machine = machine;
     this.#memory = memory;
     this.#registers = registers;
-    this.#buffer = machine.allocate(16, 16);
+    this.#buffer = machine.allocate(BUFFER_BYTES, 16);
+  }
+  dispose(): void {
+    this.#machine.release(this.#buffer, BUFFER_BYTES);
   }
 
   #kind(rights: AccessRights): AccessKind {

@@ -13,6 +13,10 @@ export class SlowPathTable implements SlowPathFunctions {
   add(state: number, memory: LinearMemory): void {
     this.#memories.set(state, memory);
   }
+  remove(state: number): void {
+    this.#memories.delete(state);
+    this.#last = undefined;
+  }
   #memoryOf(cpu: number): LinearMemory {
     if (cpu !== this.#lastState || this.#last === undefined) {
       this.#last = this.#memories.get(cpu);

@@ -80,6 +80,10 @@ export class TlbSet {
     emptyJumpCache(memory.i32, this.jumpCache);
     this.#fetchLow.fill(NONE);
   }
+  /** Gives the memory of the entries back. */
+  dispose(memory: MachineMemory): void {
+    memory.release(this.address, TAGS_BYTES + JUMP_CACHE_BYTES);
+  }
   /** Where the entry with an index in `#tags` stands, in words. */
   #word(index: number): number {
     return (this.address >>> 2) + index * WORDS;
@@ -213,6 +217,10 @@ export class Tlb {
     this.#writers = new Int16Array(memory.byteLength >>> 12);
     this.sets = Array.from({ length: sets }, (_, n) => new TlbSet(memory, this.#writers, 1 + n * TLB_ENTRIES));
     this.current = this.sets[0] as TlbSet;
+  }
+
+  dispose(): void {
+    for (const set of this.sets) set.dispose(this.#memory);
   }
 
   /** The set for an address space (a number that names layer, tag and PCID) and kind of access. */
