@@ -28,6 +28,14 @@ describe('an event that exits directly leaves activity and blocking; one whose d
   });
 });
 
+test('what MOV SS holds is saved by the exit of a fault behind it, and lost where the fault is delivered (28.3.4)', () => {
+  const held = { GUEST_INTERRUPTIBILITY_INFO: BigInt(MOV_SS), GUEST_PENDING_DBG_EXCEPTIONS: 0x1001n };
+  const m = new VmxMachine().ready('64-bit', { ...held, EXCEPTION_BITMAP: 0x42n }).code([0x0f, 0x0b]);
+  expect([m.enter(), m.field('GUEST_PENDING_DBG_EXCEPTIONS')]).toEqual([ExitReason.EXCEPTION_NMI, 0x1001]);
+  const delivered = new VmxMachine().ready('64-bit', { ...held, EXCEPTION_BITMAP: 2n }).code([0x0f, 0x0b]);
+  expect([delivered.enter(), delivered.field('GUEST_PENDING_DBG_EXCEPTIONS')]).toEqual([ExitReason.HLT, 0]);
+});
+
 test('LSS blocks nothing (25.4.2, Table 25-3)', () => {
   const m = new VmxMachine().ready('real').code([0x0f, 0xb2, 0x06, 0x00, 0x70, 0x0f, 0xa2]); // lss ax, [7000h]; cpuid
   m.physical.write32(At.GUEST + 0x7000, 0);

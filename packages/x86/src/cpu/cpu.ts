@@ -482,7 +482,6 @@ export class Cpu implements EngineHost {
       this.secondStageFault();
       return;
     }
-    this.pendingDebug = 0;
     if (vector === Vector.DB) {
       this.#debugException(errorCode, true);
       return;

@@ -19,6 +19,8 @@ export function deliverEvent(cpu: Cpu, event: DeliveredEvent, resume: boolean, d
         // An exit on the way finds them so: SDM Vol. 3C, 28.1.
         cpu.activity = Activity.ACTIVE;
         cpu.interruptShadow = InterruptShadow.NONE;
+        // A fault leaves nothing of the traps that MOV SS holds, nor of its own instruction's.
+        if (event.type === EventType.HARDWARE_EXCEPTION && event.during === undefined) cpu.pendingDebug = 0;
         deliver(cpu, event, setsResume);
         return;
       } catch (thrown) {
