@@ -1,8 +1,9 @@
 import type { Rom } from '../../rom.ts';
+import { vtxDebugRoms } from './debug-traps.ts';
 import { vtxDeliveryRoms } from './event-delivery.ts';
 import { vtxExceptionRoms } from './exceptions.ts';
 import { vtxInterruptRoms } from './interrupts.ts';
 import { vtxNmiRoms } from './nmis.ts';
 
 /** ROMs about exceptions, interrupts and the other events of a guest. */
-export const vtxEventRoms: readonly Rom[] = [...vtxExceptionRoms, ...vtxDeliveryRoms, ...vtxInterruptRoms, ...vtxNmiRoms];
+export const vtxEventRoms: readonly Rom[] = [...vtxExceptionRoms, ...vtxDeliveryRoms, ...vtxInterruptRoms, ...vtxNmiRoms, ...vtxDebugRoms];

@@ -87,7 +87,7 @@ const WINDOW: GuestOptions = { controls: { primary: ['interruptWindowExiting'] }
 /** Its end wakes whoever the window does not. */
 const WITH_TIMER: GuestOptions = { controls: { primary: ['interruptWindowExiting'], pin: ['activateVmxPreemptionTimer'] } };
 const NO_WAKE = 'leaves the guest halted; SDM Vol. 3C 26.2.';
-const ENDS_BLOCKING = 'ends the blocking before the exit; SDM Vol. 3C 28.1, 28.3.4.';
+export const ENDS_BLOCKING = 'ends the blocking before the exit; SDM Vol. 3C 28.1, 28.3.4.';
 const windowed = (label: string, code: string, options: GuestOptions = {}): VtxAttempt => vt(label, code, { ...WINDOW, ...options });
 
 /** Channel 0 of the 8254 raises IRQ 0 once, soon; the 8259 pair gives it vector 40H, the local APIC lets it pass. */
