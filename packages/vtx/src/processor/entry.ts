@@ -53,7 +53,8 @@ export function enter(op: VmxOperation, launch: boolean, byFace: boolean): VmxOu
     op.hostPaging.keep(cpu);
   }
   const nmiBlocked = cpu.nmiBlocked;
-  if (failure !== undefined) {
+  // Of MSRs that cannot be loaded (27.4), those before them are: `loadGuestMsrs` comes to the failure by itself.
+  if (failure !== undefined && failure.reason !== 34) {
     failEntry(op, failure.reason, failure.qualification, nmiBlocked);
     return SUCCEED;
   }

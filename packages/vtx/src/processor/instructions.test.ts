@@ -224,6 +224,16 @@ describe('VMLAUNCH and VMRESUME (27.1)', () => {
       BigInt(At.HOST_CODE),
     ]);
   });
+  test('MSRs before one that cannot be loaded are loaded, those behind it are not (27.4)', () => {
+    const m = new VmxMachine().ready('64-bit', { VM_ENTRY_MSR_LOAD_ADDR: BigInt(At.MSR_AREA), VM_ENTRY_MSR_LOAD_COUNT: 3n });
+    // LSTAR; IA32_FS_BASE, which is refused whatever its value; CSTAR.
+    for (const [n, index] of [0xc000_0082n, 0xc000_0100n, 0xc000_0083n].entries()) {
+      m.physical.write64(At.MSR_AREA + 16 * n, index);
+      m.physical.write64(At.MSR_AREA + 16 * n + 8, 0x1234n);
+    }
+    m.vmx.vmlaunch();
+    expect([m.reason, m.qualification, m.cpu.msrs.read(0xc000_0082), m.cpu.msrs.read(0xc000_0083)]).toEqual([0x8000_0022, 2, 0x1234n, 0n]);
+  });
   test('an MSR of the exit that cannot be loaded or stored: VMX abort 4, 1, and shutdown (28.7)', () => {
     const m = new VmxMachine().ready('64-bit', { VM_EXIT_MSR_LOAD_ADDR: BigInt(At.MSR_AREA), VM_EXIT_MSR_LOAD_COUNT: 1n }).code([HLT]);
     m.physical.write64(At.MSR_AREA, 0xc000_0100n);
