@@ -1,6 +1,21 @@
 import type { Rom } from '../../rom.ts';
+import { vtxEntryControlRoms } from './entry-controls.ts';
+import { vtxGuestSegmentCheckRoms } from './guest-segment-checks.ts';
+import { vtxGuestStateCheckRoms } from './guest-state-checks.ts';
+import { vtxHostStateRoms } from './host-state.ts';
+import { vtxHostStateCheckRoms } from './host-state-checks.ts';
+import { vtxMsrAreaRoms } from './msr-areas.ts';
 import { vmxInstructionRoms } from './vmx-instructions.ts';
 import { vmxOperandRoms } from './vmx-operands.ts';
 
 /** ROMs about VMX instructions of a host, and about VM entry. */
-export const vtxEntryRoms: readonly Rom[] = [...vmxInstructionRoms, ...vmxOperandRoms];
+export const vtxEntryRoms: readonly Rom[] = [
+  ...vmxInstructionRoms,
+  ...vmxOperandRoms,
+  ...vtxEntryControlRoms,
+  ...vtxHostStateCheckRoms,
+  ...vtxGuestStateCheckRoms,
+  ...vtxGuestSegmentCheckRoms,
+  ...vtxMsrAreaRoms,
+  ...vtxHostStateRoms,
+];
