@@ -20,8 +20,8 @@ onEachVendor((machine) => {
   describe('injection (SDM Vol. 3C, 27.6; APM Vol. 2 15.20)', () => {
     test('an interrupt goes through the vector table and returns to RIP', () => {
       const guest = machine().real(real`hlt`).vector(0x31, HANDLER, 16).load(HANDLER, asm16`hlt`);
-      guest.vcpu.setRflags(IF);
-      guest.vcpu.inject(event('interrupt', 0x31));
+      guest.vcpu.debug.setRflags(IF);
+      guest.vcpu.events.inject(event('interrupt', 0x31));
       guest.run();
       expect(guest.vcpu.exit.kind).toBe(Kind.HLT);
       expect(guest.rip).toBe(HANDLER);
@@ -31,7 +31,7 @@ onEachVendor((machine) => {
     test('an exception pushes its error code; a page fault finds CR2 where KVM put it', () => {
       const guest = machine().long(long`hlt`).vector(14, HANDLER, 64).load(HANDLER, asm64`hlt`);
       guest.cpu.registers.set64(State.cr2, 0x1234_5678n);
-      guest.vcpu.inject(event('exception', 14, 6));
+      guest.vcpu.events.inject(event('exception', 14, 6));
       guest.run();
       expect(guest.rip).toBe(HANDLER);
       expect(guest.read32(guest.gpr(Gpr.RSP))).toBe(6);
@@ -44,7 +44,7 @@ onEachVendor((machine) => {
       int 0x40
       hlt`);
       guest.vector(0x40, HANDLER, 64).load(HANDLER, asm64`hlt`);
-      guest.vcpu.inject(event('software-interrupt', 0x40, undefined, 2));
+      guest.vcpu.events.inject(event('software-interrupt', 0x40, undefined, 2));
       guest.run();
       expect(guest.rip).toBe(HANDLER);
       expect(guest.read32(guest.gpr(Gpr.RSP))).toBe(CODE + 2);
@@ -55,11 +55,11 @@ onEachVendor((machine) => {
       int3
       hlt`);
       guest.vector(3, HANDLER, 64).load(HANDLER, asm64`hlt`);
-      guest.vcpu.setExceptionIntercept(3, true);
+      guest.vcpu.intercepts.exception(3, true);
       guest.run();
       expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 3 });
       expect(guest.rip).toBe(CODE);
-      guest.vcpu.inject(event('software-exception', 3, undefined, 1));
+      guest.vcpu.events.inject(event('software-exception', 3, undefined, 1));
       guest.run();
       expect(guest.rip).toBe(HANDLER);
       expect(guest.read32(guest.gpr(Gpr.RSP))).toBe(CODE + 1);
@@ -67,8 +67,8 @@ onEachVendor((machine) => {
 
     test('an injection is used up by its entry', () => {
       const guest = machine().real(real`hlt`).vector(0x31, HANDLER, 16).load(HANDLER, asm16`iret`);
-      guest.vcpu.setRflags(IF);
-      guest.vcpu.inject(event('interrupt', 0x31));
+      guest.vcpu.debug.setRflags(IF);
+      guest.vcpu.events.inject(event('interrupt', 0x31));
       guest.run();
       expect(guest.rip).toBe(CODE);
       guest.vcpu.skipInstruction();
@@ -94,18 +94,18 @@ onEachVendor((machine) => {
       hlt`),
       );
       guest.vector(injected.vector, HANDLER, 64).load(HANDLER, asm64`hlt`);
-      guest.vcpu.setRflags(IF);
-      guest.vcpu.inject(injected);
+      guest.vcpu.debug.setRflags(IF);
+      guest.vcpu.events.inject(injected);
       guest.run();
       expect(guest.vcpu.exit.kind).toBe(Kind.SECOND_STAGE);
-      const interrupted = guest.vcpu.takeInterruptedEvent();
+      const interrupted = guest.vcpu.events.takeInterruptedEvent();
       expect(interrupted).toEqual(injected);
-      expect(guest.vcpu.takeInterruptedEvent()).toBeUndefined();
+      expect(guest.vcpu.events.takeInterruptedEvent()).toBeUndefined();
       guest.map(STACK - 0x1000, guest.guest + STACK - 0x1000, true, true);
-      guest.vcpu.inject(interrupted as VendorEvent);
+      guest.vcpu.events.inject(interrupted as VendorEvent);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
       expect(guest.rip).toBe(HANDLER);
-      expect(guest.vcpu.takeInterruptedEvent()).toBeUndefined();
+      expect(guest.vcpu.events.takeInterruptedEvent()).toBeUndefined();
     });
 
     test("a guest's own exception comes back", () => {
@@ -113,9 +113,9 @@ onEachVendor((machine) => {
       guest.vector(6, HANDLER, 64).load(HANDLER, asm64`hlt`).run();
       expect(guest.vcpu.exit.kind).toBe(Kind.SECOND_STAGE);
       expect(guest.rip).toBe(CODE);
-      expect(guest.vcpu.takeInterruptedEvent()).toEqual(event('exception', 6));
+      expect(guest.vcpu.events.takeInterruptedEvent()).toEqual(event('exception', 6));
       guest.map(STACK - 0x1000, guest.guest + STACK - 0x1000, true, true);
-      guest.vcpu.inject(event('exception', 6));
+      guest.vcpu.events.inject(event('exception', 6));
       expect(guest.run().rip).toBe(HANDLER);
     });
 
@@ -124,9 +124,9 @@ onEachVendor((machine) => {
       guest.vector(0x31, HANDLER, 64).load(HANDLER, asm64`hlt`).run();
       expect(guest.vcpu.exit.kind).toBe(Kind.SECOND_STAGE);
       expect(guest.rip).toBe(CODE);
-      const interrupted = guest.vcpu.takeInterruptedEvent();
+      const interrupted = guest.vcpu.events.takeInterruptedEvent();
       guest.map(STACK - 0x1000, guest.guest + STACK - 0x1000, true, true);
-      if (interrupted !== undefined) guest.vcpu.inject(interrupted);
+      if (interrupted !== undefined) guest.vcpu.events.inject(interrupted);
       expect(guest.run().rip).toBe(HANDLER);
       expect(guest.gpr(Gpr.RSP)).toBe(STACK - 40);
       expect(guest.read32(guest.gpr(Gpr.RSP))).toBe(CODE + 2);
@@ -134,7 +134,7 @@ onEachVendor((machine) => {
 
     test('there is nothing to take after an exit of another kind', () => {
       const guest = machine().real(real`hlt`).run();
-      expect(guest.vcpu.takeInterruptedEvent()).toBeUndefined();
+      expect(guest.vcpu.events.takeInterruptedEvent()).toBeUndefined();
     });
   });
 
@@ -146,13 +146,13 @@ onEachVendor((machine) => {
       nop
       nop
       hlt`);
-      guest.vcpu.setInterruptWindow(true);
+      guest.vcpu.events.setInterruptWindow(true);
       guest.run();
       expect(guest.vcpu.exit.kind).toBe(Kind.INTERRUPT_WINDOW);
       expect(guest.rip).toBe(CODE + 3);
-      expect(guest.vcpu.interruptAllowed()).toBe(true);
+      expect(guest.vcpu.events.interruptAllowed()).toBe(true);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.INTERRUPT_WINDOW);
-      guest.vcpu.setInterruptWindow(false);
+      guest.vcpu.events.setInterruptWindow(false);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
     });
 
@@ -161,8 +161,8 @@ onEachVendor((machine) => {
       nop
       nop
       hlt`);
-      guest.vcpu.setTaskPriority(15, 0);
-      guest.vcpu.setInterruptWindow(true);
+      guest.vcpu.priority.set(15, 0);
+      guest.vcpu.events.setInterruptWindow(true);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.INTERRUPT_WINDOW);
     });
 
@@ -176,23 +176,23 @@ onEachVendor((machine) => {
       cpuid
       iretq`,
       );
-      guest.vcpu.inject(event('nmi', 2));
+      guest.vcpu.events.inject(event('nmi', 2));
       expect(guest.run().vcpu.exit.kind).toBe(Kind.CPUID);
-      expect([guest.vcpu.nmiMasked(), guest.vcpu.nmiAllowed()]).toEqual([true, false]);
+      expect([guest.vcpu.nmis.masked, guest.vcpu.events.nmiAllowed()]).toEqual([true, false]);
       guest.vcpu.skipInstruction();
-      guest.vcpu.setNmiWindow(true);
+      guest.vcpu.nmis.setWindow(true);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.NMI_WINDOW);
       expect(guest.rip).toBe(CODE);
-      expect([guest.vcpu.nmiMasked(), guest.vcpu.nmiAllowed()]).toEqual([false, true]);
-      guest.vcpu.setNmiWindow(false);
+      expect([guest.vcpu.nmis.masked, guest.vcpu.events.nmiAllowed()]).toEqual([false, true]);
+      guest.vcpu.nmis.setWindow(false);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
     });
 
     test('without a window the IRET of an NMI handler is no exit for KVM', () => {
       const guest = machine().long(long`hlt`).vector(2, HANDLER, 64).load(HANDLER, asm64`iretq`);
-      guest.vcpu.inject(event('nmi', 2));
+      guest.vcpu.events.inject(event('nmi', 2));
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
-      expect(guest.vcpu.nmiMasked()).toBe(false);
+      expect(guest.vcpu.nmis.masked).toBe(false);
     });
 
     test('an NMI that waits for an interrupt shadow gets in right behind it', () => {
@@ -200,10 +200,10 @@ onEachVendor((machine) => {
       nop
       nop
       hlt`);
-      guest.vcpu.setInterruptShadow(2);
-      expect(guest.vcpu.interruptShadow()).toBe(2);
-      expect(guest.vcpu.nmiAllowed()).toBe(false);
-      guest.vcpu.setNmiWindow(true);
+      guest.vcpu.events.setShadow(2);
+      expect(guest.vcpu.events.shadow()).toBe(2);
+      expect(guest.vcpu.events.nmiAllowed()).toBe(false);
+      guest.vcpu.nmis.setWindow(true);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.NMI_WINDOW);
       expect(guest.rip).toBe(CODE + 1);
     });
@@ -215,11 +215,11 @@ onEachVendor((machine) => {
       mov eax, 3
       mov cr8, rax
       hlt`);
-      guest.vcpu.setTaskPriority(8, 5);
+      guest.vcpu.priority.set(8, 5);
       guest.run();
       expect(guest.vcpu.exit.kind).toBe(Kind.TASK_PRIORITY);
-      expect(guest.vcpu.taskPriority()).toBe(3);
-      guest.vcpu.setTaskPriority(3, 0);
+      expect(guest.vcpu.priority.get()).toBe(3);
+      guest.vcpu.priority.set(3, 0);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
     });
   });
@@ -232,13 +232,13 @@ onEachVendor((machine) => {
       nop
       nop
       hlt`);
-      guest.vcpu.setDebug({ ...off, interceptDebug: true, singleStep: true });
+      guest.vcpu.debug.control({ ...off, interceptDebug: true, singleStep: true });
       guest.run();
       expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 1, debugBits: 0x4000 });
       expect(guest.rip).toBe(CODE + 1);
-      expect(guest.vcpu.rflags()).toBe(2);
+      expect(guest.vcpu.debug.rflags()).toBe(2);
       expect(guest.cpu.registers.get32(State.dr6) >>> 0).toBe(0xffff_0ff0);
-      guest.vcpu.setDebug(off);
+      guest.vcpu.debug.control(off);
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
     });
 
@@ -248,26 +248,26 @@ onEachVendor((machine) => {
       nop
       mov [0x5000], al
       hlt`);
-      guest.vcpu.setDr7(0x401);
+      guest.vcpu.debug.setDr7(0x401);
       guest.cpu.registers.set64(State.dr, 0x7777n);
       const addresses = [BigInt(CODE + 1), 0x5000n, 0n, 0n] as const;
       // DR0 executes, DR1 is for writes of one byte.
-      guest.vcpu.setDebug({ ...off, interceptDebug: true, breakpoints: { addresses, dr7: 0x10_0405 } });
+      guest.vcpu.debug.control({ ...off, interceptDebug: true, breakpoints: { addresses, dr7: 0x10_0405 } });
       guest.run();
       expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 1, debugBits: 1 });
       expect(guest.rip).toBe(CODE + 1);
-      expect([guest.vcpu.dr7(), guest.cpu.registers.get64(State.dr)]).toEqual([0x401, 0x7777n]);
-      guest.vcpu.setDebug({ ...off, interceptDebug: true, breakpoints: { addresses, dr7: 0x10_0404 } });
+      expect([guest.vcpu.debug.dr7(), guest.cpu.registers.get64(State.dr)]).toEqual([0x401, 0x7777n]);
+      guest.vcpu.debug.control({ ...off, interceptDebug: true, breakpoints: { addresses, dr7: 0x10_0404 } });
       guest.run();
       expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 1, debugBits: 2 });
       expect(guest.rip).toBe(CODE + 5);
-      guest.vcpu.setDebug(off);
-      expect(guest.vcpu.dr7()).toBe(0x401);
+      guest.vcpu.debug.control(off);
+      expect(guest.vcpu.debug.dr7()).toBe(0x401);
     });
 
     test("the guest's moves of debug registers exit meanwhile", () => {
       const guest = machine().flat(asm32.with({ origin: CODE })`mov ecx, dr6`);
-      guest.vcpu.setDebug({ ...off, interceptDebug: true });
+      guest.vcpu.debug.control({ ...off, interceptDebug: true });
       expect(guest.run().vcpu.exit).toMatchObject({ kind: Kind.DEBUG_REGISTER, register: 6, isWrite: false, gpr: 1 });
     });
   });

@@ -81,9 +81,9 @@ onEachVendor((machine) => {
     guest.run();
     expect(guest.vcpu.exit.kind).toBe(Kind.HLT);
     expect(guest.vcpu.exits).toEqual({ HLT: 1 });
-    expect(guest.vcpu.cr4()).toBe(0xa0);
+    expect(guest.vcpu.controlRegisters.cr4()).toBe(0xa0);
     expect(guest.gpr(Gpr.RBX)).toBe(5);
-    expect(guest.vcpu.taskPriority()).toBe(5);
+    expect(guest.vcpu.priority.get()).toBe(5);
   });
 
   test("page tables are the guest's own: its page faults, loads of CR3 and INVLPG exit for nothing (SDM Vol. 3C, 29.3; APM Vol. 2 15.25)", () => {
@@ -126,7 +126,7 @@ onEachVendor((machine) => {
     hlt`);
     guest.run();
     expect(guest.vcpu.exits).toEqual({ HLT: 1 });
-    expect(guest.vcpu.segment(5, { selector: 0, base: 0n, limit: 0, attributes: 0 }).base).toBe(0x1000n);
+    expect(guest.vcpu.state.segment(5, { selector: 0, base: 0n, limit: 0, attributes: 0 }).base).toBe(0x1000n);
     expect(guest.cpu.msrs.read(0xc0000082)).toBe(0x2000n);
   });
 
@@ -136,12 +136,12 @@ onEachVendor((machine) => {
     rdmsr
     hlt`;
     const guest = machine().real(code);
-    guest.vcpu.setMsrIntercept(0x277, false, true);
+    guest.vcpu.msrIntercepts.set(0x277, false, true);
     guest.run();
     expect(guest.vcpu.exit.kind).toBe(Kind.HLT);
     expect(guest.gpr(Gpr.RAX)).toBe(0x0007_0406);
-    guest.vcpu.setMsrIntercept(0x277, true, true);
-    guest.vcpu.setRip(CODE, 0);
+    guest.vcpu.msrIntercepts.set(0x277, true, true);
+    guest.vcpu.state.setRip(CODE, 0);
     guest.run();
     expect(guest.vcpu.exit.kind).toBe(Kind.RDMSR);
   });
@@ -151,14 +151,14 @@ onEachVendor((machine) => {
     mov ss, ax
     cpuid
     hlt`);
-    guest.vcpu.setRflags(0x202);
+    guest.vcpu.debug.setRflags(0x202);
     guest.run();
     expect(guest.vcpu.exit.kind).toBe(Kind.CPUID);
-    expect(guest.vcpu.interruptShadow()).not.toBe(0);
-    expect(guest.vcpu.interruptAllowed()).toBe(false);
+    expect(guest.vcpu.events.shadow()).not.toBe(0);
+    expect(guest.vcpu.events.interruptAllowed()).toBe(false);
     guest.vcpu.skipInstruction();
     expect(guest.rip).toBe(CODE + 4);
-    expect(guest.vcpu.interruptAllowed()).toBe(true);
+    expect(guest.vcpu.events.interruptAllowed()).toBe(true);
     expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
   });
 
@@ -192,7 +192,7 @@ onEachVendor((machine) => {
       guest.vcpu.flushTlb();
       expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
       guest.load(CODE, long`jmp 0x5000`);
-      guest.vcpu.setRip(CODE, 0);
+      guest.vcpu.state.setRip(CODE, 0);
       guest.run();
       expect(guest.vcpu.exit).toMatchObject({ kind: Kind.SECOND_STAGE, gpa: 0x5000, access: Access.EXECUTE });
     });
@@ -214,7 +214,7 @@ onEachVendor((machine) => {
 
   test('a triple fault (SDM Vol. 3C, 26.2; APM Vol. 2 15.14.3)', () => {
     const guest = machine().real(real`int3`);
-    guest.vcpu.setIdtr({ base: 0n, limit: 0 });
+    guest.vcpu.state.setIdtr({ base: 0n, limit: 0 });
     expect(guest.run().vcpu.exit.kind).toBe(Kind.TRIPLE_FAULT);
   });
 
@@ -226,7 +226,7 @@ onEachVendor((machine) => {
 
   test('#AC and #MC exit, others as asked: vector, error code, address', () => {
     const guest = machine().long(long`mov eax, [0x40000000]`);
-    guest.vcpu.setExceptionIntercept(14, true);
+    guest.vcpu.intercepts.exception(14, true);
     guest.run();
     expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 14, errorCode: 0, hasErrorCode: true, linearLow: 0x4000_0000 });
     expect(guest.rip).toBe(CODE);
@@ -234,7 +234,7 @@ onEachVendor((machine) => {
 
   test('HLT that does not exit leaves the guest in, halted', () => {
     const guest = machine().real(real`hlt`);
-    guest.vcpu.setIdleExits({ hlt: false, pause: true, mwait: true });
+    guest.vcpu.intercepts.idle({ hlt: false, pause: true, mwait: true });
     expect(guest.vcpu.enter(100)).toBe(false);
     expect(guest.vcpu.isInGuest).toBe(true);
     guest.vcpu.leave();

@@ -93,16 +93,16 @@ export class VendorMachine {
     return this;
   }
   get rip(): number {
-    return this.vcpu.ripLow() >>> 0;
+    return this.vcpu.state.ripLow() >>> 0;
   }
 
   #segments(code: number, data: number, selector: number): void {
     const { vcpu } = this;
     const limit = code === 0x9b ? 0xffff : 0xffff_ffff;
     const segment: SegmentState = { selector, base: 0n, limit, attributes: code };
-    vcpu.setSegment(Segment.CS, segment);
+    vcpu.state.setSegment(Segment.CS, segment);
     for (const index of [Segment.ES, Segment.SS, Segment.DS, Segment.FS, Segment.GS]) {
-      vcpu.setSegment(index, { selector: selector * 2, base: 0n, limit, attributes: data });
+      vcpu.state.setSegment(index, { selector: selector * 2, base: 0n, limit, attributes: data });
     }
   }
 
@@ -110,7 +110,7 @@ export class VendorMachine {
   real(code: Uint8Array): this {
     this.load(CODE, code);
     this.#segments(0x9b, 0x93, 0);
-    this.vcpu.setRip(CODE, 0);
+    this.vcpu.state.setRip(CODE, 0);
     return this.setGpr(Gpr.RSP, STACK);
   }
 
@@ -118,10 +118,10 @@ export class VendorMachine {
   flat(code: Uint8Array): this {
     this.load(CODE, code);
     this.write64(GDT + 8, 0x00cf_9b00_0000_ffffn).write64(GDT + 16, 0x00cf_9300_0000_ffffn);
-    this.vcpu.setCr0(Cr0.PE | Cr0.ET | Cr0.NE);
+    this.vcpu.controlRegisters.setCr0(Cr0.PE | Cr0.ET | Cr0.NE);
     this.#segments(0xc09b, 0xc093, 8);
-    this.vcpu.setGdtr({ base: BigInt(GDT), limit: 0x27 });
-    this.vcpu.setRip(CODE, 0);
+    this.vcpu.state.setGdtr({ base: BigInt(GDT), limit: 0x27 });
+    this.vcpu.state.setRip(CODE, 0);
     return this.setGpr(Gpr.RSP, STACK);
   }
 
@@ -132,10 +132,10 @@ export class VendorMachine {
     this.write64(GDT + 8, 0x00af_9b00_0000_ffffn);
     this.write64(PAGE_TABLES, BigInt(PAGE_TABLES + 0x1007)).write64(PAGE_TABLES + 0x1000, BigInt(PAGE_TABLES + 0x2007));
     this.write64(PAGE_TABLES + 0x2000, 0x87n);
-    vcpu.setCr3(BigInt(PAGE_TABLES));
-    vcpu.setCr4(Cr4.PAE);
-    vcpu.setEfer(Efer.LME | Efer.LMA | Efer.SCE);
-    vcpu.setCr0(Cr0.PE | Cr0.PG | Cr0.ET | Cr0.NE);
+    vcpu.controlRegisters.setCr3(BigInt(PAGE_TABLES));
+    vcpu.controlRegisters.setCr4(Cr4.PAE);
+    vcpu.controlRegisters.setEfer(Efer.LME | Efer.LMA | Efer.SCE);
+    vcpu.controlRegisters.setCr0(Cr0.PE | Cr0.PG | Cr0.ET | Cr0.NE);
     this.#segments(0xa09b, 0xc093, 8);
     return this;
   }
@@ -144,7 +144,7 @@ export class VendorMachine {
   vector(vector: number, handler: number, bits: 16 | 32 | 64): this {
     if (bits === 16) return this.load(vector * 4, [handler & 0xff, handler >>> 8, 0, 0]);
     const gate = BigInt(handler & 0xffff) | (8n << 16n) | (0x8e00n << 32n);
-    this.vcpu.setIdtr({ base: BigInt(IDT), limit: 0xfff });
+    this.vcpu.state.setIdtr({ base: BigInt(IDT), limit: 0xfff });
     if (bits === 32) return this.write64(IDT + vector * 8, gate);
     return this.write64(IDT + vector * 16, gate).write64(IDT + vector * 16 + 8, 0n);
   }

@@ -1,5 +1,5 @@
 import { VMCB_FIELD } from '@minusone/amdv';
-import { type DebugControl, DebuggerBreakpoints } from '@minusone/kvm';
+import { type DebugControl, DebuggerBreakpoints, type VendorDebug } from '@minusone/kvm';
 import { type Cpu, Dr6, Eflags, State, Vector } from '@minusone/x86';
 import { Clean, type ControlBlock } from '../vmcb/control-block.ts';
 import type { Intercepts } from '../vmcb/intercepts.ts';
@@ -8,7 +8,7 @@ import type { Intercepts } from '../vmcb/intercepts.ts';
  * Debug registers and the trap flag: the guest's own, or a debugger's that stand in for them (KVM_SET_GUEST_DEBUG). VMRUN and #VMEXIT switch DR6 and DR7; DR0 to DR3 are
  * left in the processor (APM Vol. 2 15.5.1). A debugger's #DB leaves no trace in the guest's DR6, and the guest's moves to and from debug registers exit meanwhile.
  */
-export class GuestDebug {
+export class GuestDebug implements VendorDebug {
   readonly #block: ControlBlock;
   readonly #cpu: Cpu;
   readonly #intercepts: Intercepts;

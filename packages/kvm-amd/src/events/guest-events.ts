@@ -1,13 +1,13 @@
 import { VMCB_FIELD } from '@minusone/amdv';
-import type { VendorEvent } from '@minusone/kvm';
+import type { VendorEvent, VendorEvents } from '@minusone/kvm';
 import { Eflags } from '@minusone/x86';
 import { Clean, type ControlBlock } from '../vmcb/control-block.ts';
 import type { Intercepts } from '../vmcb/intercepts.ts';
 import { eventInjection, interruptedEvent, isSoftwareEvent } from './event-injection.ts';
 import type { NmiMask } from './nmi-mask.ts';
 
-/** Events on their way in and out: injection and re-injection, the interrupt shadow, the interrupt window, the task priority. */
-export class GuestEvents {
+/** Events on their way in and out: injection and re-injection, the interrupt shadow, the interrupt window. */
+export class GuestEvents implements VendorEvents {
   readonly #block: ControlBlock;
   readonly #intercepts: Intercepts;
   readonly #nmi: NmiMask;
@@ -88,24 +88,12 @@ export class GuestEvents {
     this.#intercepts.virtualInterrupt(wanted);
   }
 
-  taskPriority(): number {
-    return this.#block.low(VMCB_FIELD.V_TPR) & 0xf;
-  }
-  /** There is no threshold to give: while something waits below the priority, writes of CR8 exit. */
-  setTaskPriority(priority: number, threshold: number): void {
-    this.#block.set(VMCB_FIELD.V_TPR, Clean.TPR, priority & 0xf);
-    this.threshold = threshold;
-    this.#intercepts.cr8Writes(threshold > 0);
-  }
-  threshold = 0;
-
   reset(): void {
     this.#injected = undefined;
     this.#taken = true;
     this.#block.set(VMCB_FIELD.EVENTINJ, Clean.NONE, 0);
     this.setShadow(0);
     this.setInterruptWindow(false);
-    this.setTaskPriority(0, 0);
     this.#nmi.reset();
   }
 }

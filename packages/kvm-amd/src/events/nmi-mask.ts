@@ -1,4 +1,5 @@
 import { VMCB_FIELD } from '@minusone/amdv';
+import type { VendorNmis } from '@minusone/kvm';
 import type { ControlBlock } from '../vmcb/control-block.ts';
 import type { Intercepts } from '../vmcb/intercepts.ts';
 
@@ -6,7 +7,7 @@ import type { Intercepts } from '../vmcb/intercepts.ts';
  * Blocking of NMIs from the injection of one to the end of its handler's IRET. A VMCB has no place for it, and IRET is intercepted before it has done its work (APM Vol. 2
  * 15.9): so the guest then goes one instruction further before NMIs are open. That instruction is counted out by the budget, and needs no trap flag in the guest.
  */
-export class NmiMask {
+export class NmiMask implements VendorNmis {
   readonly #block: ControlBlock;
   readonly #intercepts: Intercepts;
   #masked = false;

@@ -42,5 +42,5 @@ test('a VMCB knows a shadow, not its kind (15.21.5)', () => {
   const guest = machine().real(real`
     mov ss, ax
     cpuid`);
-  expect(guest.run().vcpu.interruptShadow()).toBe(1);
+  expect(guest.run().vcpu.events.shadow()).toBe(1);
 });

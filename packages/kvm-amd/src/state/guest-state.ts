@@ -1,8 +1,9 @@
 import { VMCB_FIELD } from '@minusone/amdv';
-import type { DescriptorTableState, SegmentState } from '@minusone/kvm';
-import { type Cpu, Cr0, Dr6, Dr7, Efer, Segment, SegmentField, State, segmentOffset, setSegment } from '@minusone/x86';
+import type { DescriptorTableState, SegmentState, VendorState } from '@minusone/kvm';
+import { type Cpu, Dr6, Dr7, Segment, SegmentField, State, segmentOffset, setSegment } from '@minusone/x86';
 import { Clean, type ControlBlock } from '../vmcb/control-block.ts';
 import { fromVmcbAttributes, toVmcbAttributes } from '../vmcb/segments.ts';
+import type { GuestPdptes } from './guest-pdptes.ts';
 
 const IA32_PAT = 0x277;
 const PAT_AFTER_RESET = 0x0007_0406_0007_0406n;
@@ -22,13 +23,31 @@ const SWITCHED: readonly SegmentFields[] = (['ES', 'CS', 'SS', 'DS'] as const).m
 }));
 
 /** The guest's registers that the VMCB holds while the guest is out, and the segments that VMRUN leaves alone. */
-export class GuestState {
+export class GuestState implements VendorState {
   readonly #block: ControlBlock;
   readonly #cpu: Cpu;
+  readonly #pdptes: GuestPdptes;
+  readonly #flush: () => void;
 
-  constructor(block: ControlBlock, cpu: Cpu) {
+  /** @param flush forgets the guest's translations */
+  constructor(block: ControlBlock, cpu: Cpu, pdptes: GuestPdptes, flush: () => void) {
     this.#block = block;
     this.#cpu = cpu;
+    this.#pdptes = pdptes;
+    this.#flush = flush;
+  }
+
+  ripLow(): number {
+    return this.#block.low(VMCB_FIELD.RIP);
+  }
+  ripHigh(): number {
+    return this.#block.high(VMCB_FIELD.RIP);
+  }
+  setRip(low: number, high: number): void {
+    this.#block.set(VMCB_FIELD.RIP, Clean.NONE, low, high);
+  }
+  cpl(): number {
+    return this.#block.low(VMCB_FIELD.CPL) & 3;
   }
 
   segment(index: number, into: SegmentState): SegmentState {
@@ -84,12 +103,12 @@ export class GuestState {
     this.#block.set(VMCB_FIELD.IDTR_LIMIT, Clean.DT, value.limit & 0xffff);
   }
 
-  /** EFER without SVME, which VMRUN wants set (APM Vol. 2 15.5.1 "Canonicalization and Consistency Checks") and the guest has no business to see. */
-  efer(): number {
-    return this.#block.low(VMCB_FIELD.EFER) & ~Efer.SVME;
+  pdptes(): readonly [bigint, bigint, bigint, bigint] {
+    return this.#pdptes.read(this.#block.low(VMCB_FIELD.CR3));
   }
-  setEfer(value: number): void {
-    this.#block.set(VMCB_FIELD.EFER, Clean.CRX, value | Efer.SVME);
+  /** PDPTEs are where CR3 says: they cannot be set apart from memory, on AMD processors (see `GuestPdptes`). */
+  setPdptes(): void {
+    this.#flush();
   }
 
   msr(index: number): bigint | undefined {
@@ -101,7 +120,11 @@ export class GuestState {
     return true;
   }
 
-  /** APM Vol. 2 14.1.3, Table 14-1 "Initial Processor State": INIT leaves the caches' bits of CR0 and the PAT. */
+  setTscOffset(ticks: bigint): void {
+    this.#block.write(VMCB_FIELD.TSC_OFFSET, Clean.I, BigInt.asUintN(64, ticks));
+  }
+
+  /** APM Vol. 2 14.1.3, Table 14-1 "Initial Processor State": INIT leaves the PAT. */
   reset(init: boolean): void {
     const block = this.#block;
     const data = { selector: 0, base: 0n, limit: 0xffff, attributes: 0x93 };
@@ -111,11 +134,6 @@ export class GuestState {
     this.setSegment(Segment.TR, { ...data, attributes: 0x8b });
     this.setGdtr({ base: 0n, limit: 0xffff });
     this.setIdtr({ base: 0n, limit: 0xffff });
-    const caching = Cr0.CD | Cr0.NW;
-    block.set(VMCB_FIELD.CR0, Clean.CRX, (init ? block.low(VMCB_FIELD.CR0) & caching : caching) | Cr0.ET);
-    block.set(VMCB_FIELD.CR3, Clean.CRX, 0);
-    block.set(VMCB_FIELD.CR4, Clean.CRX, 0);
-    this.setEfer(0);
     block.set(VMCB_FIELD.DR6, Clean.DRX, Dr6.INITIAL);
     block.set(VMCB_FIELD.DR7, Clean.DRX, Dr7.FIXED);
     block.set(VMCB_FIELD.RFLAGS, Clean.NONE, 2);

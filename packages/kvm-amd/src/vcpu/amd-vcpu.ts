@@ -1,22 +1,13 @@
 import { formatExplanation, type Svm, SvmExit, VMCB_FIELD } from '@minusone/amdv';
-import {
-  type DebugControl,
-  type DescriptorTableState,
-  EVERY_PRIORITY,
-  GUEST_OWN_MSRS,
-  type SegmentState,
-  type VendorEvent,
-  VendorExit,
-  VendorExitKind,
-  type VendorVcpu,
-  type VendorVcpuParts,
-} from '@minusone/kvm';
+import { EVERY_PRIORITY, GUEST_OWN_MSRS, VendorExit, VendorExitKind, type VendorVcpu, type VendorVcpuParts } from '@minusone/kvm';
 import { type Cpu, Gpr, type Registers, State } from '@minusone/x86';
 import { GuestDebug } from '../debug/guest-debug.ts';
 import { GuestEvents } from '../events/guest-events.ts';
 import { NmiMask } from '../events/nmi-mask.ts';
+import { TaskPriority } from '../events/task-priority.ts';
 import { decodeExit } from '../exits/decode-exit.ts';
 import { enterHostMode } from '../host/host-state.ts';
+import { ControlRegisters } from '../state/control-registers.ts';
 import { GuestPdptes } from '../state/guest-pdptes.ts';
 import { GuestState } from '../state/guest-state.ts';
 import { Clean, ControlBlock } from '../vmcb/control-block.ts';
@@ -30,16 +21,17 @@ const TlbControl = { NONE: 0, FLUSH_ALL: 1, FLUSH_GUEST: 3 } as const;
 export class AmdVcpu implements VendorVcpu {
   readonly cpu: Cpu;
   readonly exit: VendorExit = new VendorExit();
+  readonly state: GuestState;
+  readonly events: GuestEvents;
+  readonly controlRegisters: ControlRegisters;
+  readonly nmis: NmiMask;
+  readonly priority: TaskPriority;
+  readonly debug: GuestDebug;
+  readonly intercepts: Intercepts;
+  readonly msrIntercepts: MsrPermissionMap;
   readonly #svm: Svm;
   readonly #registers: Registers;
   readonly #block: ControlBlock;
-  readonly #state: GuestState;
-  readonly #events: GuestEvents;
-  readonly #nmi: NmiMask;
-  readonly #debug: GuestDebug;
-  readonly #intercepts: Intercepts;
-  readonly #msrPermissions: MsrPermissionMap;
-  readonly #pdptes: GuestPdptes;
   readonly #flush: number;
 
   constructor(parts: VendorVcpuParts, svm: Svm) {
@@ -51,17 +43,19 @@ export class AmdVcpu implements VendorVcpu {
     svm.clgi();
     const block = new ControlBlock(pages);
     this.#block = block;
-    this.#intercepts = new Intercepts(block);
-    this.#nmi = new NmiMask(block, this.#intercepts);
-    this.#events = new GuestEvents(block, this.#intercepts, this.#nmi);
-    this.#debug = new GuestDebug(block, cpu, this.#intercepts);
-    this.#state = new GuestState(block, cpu);
-    this.#pdptes = new GuestPdptes(pages.memory, parts.root, cpu.model.physicalBits);
-    this.#msrPermissions = new MsrPermissionMap(pages);
-    for (const index of GUEST_OWN_MSRS) this.#msrPermissions.set(index, false, false);
+    this.intercepts = new Intercepts(block);
+    this.nmis = new NmiMask(block, this.intercepts);
+    this.events = new GuestEvents(block, this.intercepts, this.nmis);
+    this.debug = new GuestDebug(block, cpu, this.intercepts);
+    const pdptes = new GuestPdptes(pages.memory, parts.root, cpu.model.physicalBits);
+    this.state = new GuestState(block, cpu, pdptes, () => this.flushTlb());
+    this.controlRegisters = new ControlRegisters(block);
+    this.priority = new TaskPriority(block, this.intercepts);
+    this.msrIntercepts = new MsrPermissionMap(pages);
+    for (const index of GUEST_OWN_MSRS) this.msrIntercepts.set(index, false, false);
     this.#flush = svm.capabilities.has('FLUSHBYASID') ? TlbControl.FLUSH_GUEST : TlbControl.FLUSH_ALL;
 
-    block.write(VMCB_FIELD.MSRPM_BASE_PA, Clean.IOPM, BigInt(this.#msrPermissions.hpa));
+    block.write(VMCB_FIELD.MSRPM_BASE_PA, Clean.IOPM, BigInt(this.msrIntercepts.hpa));
     block.write(VMCB_FIELD.IOPM_BASE_PA, Clean.IOPM, BigInt(ioPermissionMap(pages)));
     // ASIDs 1 to asids - 1 (APM Vol. 2 15.16); each virtual CPU has a processor, and a TLB, of its own, so that two with the same one never meet.
     block.set(VMCB_FIELD.GUEST_ASID, Clean.ASID, 1 + ((parts.tag - 1) % (svm.capabilities.asids - 1)));
@@ -73,8 +67,6 @@ export class AmdVcpu implements VendorVcpu {
     block.write(VMCB_FIELD.N_CR3, Clean.NP, BigInt(parts.root));
     this.reset(false);
   }
-
-  // Entry and exit
 
   get isInGuest(): boolean {
     return this.#svm.inGuest;
@@ -92,16 +84,16 @@ export class AmdVcpu implements VendorVcpu {
       if (svm.inGuest) {
         const begun = cpu.instructions;
         if (begun >= end) return false;
-        if (this.#nmi.stepsOne(cpu.interruptShadow !== 0)) {
+        if (this.nmis.stepsOne(cpu.interruptShadow !== 0)) {
           cpu.run(1);
           if (svm.inGuest && cpu.instructions === begun) return false;
-          if (svm.inGuest) this.#nmi.stepped();
-        } else if (!this.#nmi.windowOpen) {
+          if (svm.inGuest) this.nmis.stepped();
+        } else if (!this.nmis.windowOpen) {
           cpu.run(end - begun);
           if (svm.inGuest) return false;
         }
         if (svm.inGuest) {
-          if (!this.#nmi.windowOpen) continue;
+          if (!this.nmis.windowOpen) continue;
           this.leave();
           if (this.exit.kind === VendorExitKind.INTERRUPT) this.exit.kind = VendorExitKind.NMI_WINDOW;
           return true;
@@ -127,8 +119,8 @@ export class AmdVcpu implements VendorVcpu {
     block.set(VMCB_FIELD.RAX, Clean.NONE, registers.gprLow(Gpr.RAX), registers.gprHigh(Gpr.RAX));
     block.set(VMCB_FIELD.RSP, Clean.NONE, registers.gprLow(Gpr.RSP), registers.gprHigh(Gpr.RSP));
     block.set(VMCB_FIELD.CR2, Clean.CR2, registers.get32(State.cr2), registers.get32(State.cr2 + 4));
-    this.#nmi.beforeEntry();
-    this.#debug.beforeEntry();
+    this.nmis.beforeEntry();
+    this.debug.beforeEntry();
     block.beforeEntry();
     this.#svm.vmrun(block.hpa);
   }
@@ -141,18 +133,18 @@ export class AmdVcpu implements VendorVcpu {
     registers.setGprHalves(Gpr.RSP, block.low(VMCB_FIELD.RSP), block.high(VMCB_FIELD.RSP));
     registers.set32(State.cr2, block.low(VMCB_FIELD.CR2));
     registers.set32(State.cr2 + 4, block.high(VMCB_FIELD.CR2));
-    this.#debug.afterExit();
+    this.debug.afterExit();
     const { exit } = this;
     decodeExit(block, exit);
     if (exit.kind === VendorExitKind.ENTRY_FAILED) {
       block.forget();
-      this.#events.entryFailed();
+      this.events.entryFailed();
       return true;
     }
     block.set(VMCB_FIELD.TLB_CONTROL, Clean.NONE, TlbControl.NONE);
-    this.#events.exited();
+    this.events.exited();
     if (exit.hardwareReason === SvmExit.IRET) {
-      this.#nmi.iretReached();
+      this.nmis.iretReached();
       return false;
     }
     if (exit.hardwareReason === SvmExit.CR8_WRITE) return this.#cr8Written();
@@ -163,12 +155,12 @@ export class AmdVcpu implements VendorVcpu {
   #cr8Written(): boolean {
     const { exit } = this;
     const registers = this.#registers;
-    if (exit.gpr < 0 || exit.instructionLength === 0 || this.#events.threshold === EVERY_PRIORITY) return true;
+    if (exit.gpr < 0 || exit.instructionLength === 0 || this.priority.threshold === EVERY_PRIORITY) return true;
     const value = registers.gprLow(exit.gpr);
     if (value >>> 0 > 15 || registers.gprHigh(exit.gpr) !== 0) return true;
     this.#block.set(VMCB_FIELD.V_TPR, Clean.TPR, value);
     this.skipInstruction();
-    if (value >= this.#events.threshold) return false;
+    if (value >= this.priority.threshold) return false;
     exit.kind = VendorExitKind.TASK_PRIORITY;
     exit.instructionLength = 0;
     return true;
@@ -178,154 +170,12 @@ export class AmdVcpu implements VendorVcpu {
     return formatExplanation(this.#svm.explainEntry(this.#block.hpa));
   }
 
-  // Registers in the control block
-
-  ripLow(): number {
-    return this.#block.low(VMCB_FIELD.RIP);
-  }
-  ripHigh(): number {
-    return this.#block.high(VMCB_FIELD.RIP);
-  }
-  setRip(low: number, high: number): void {
-    this.#block.set(VMCB_FIELD.RIP, Clean.NONE, low, high);
-  }
-  rflags(): number {
-    return this.#debug.rflags();
-  }
-  setRflags(value: number): void {
-    this.#debug.setRflags(value);
-  }
-  cpl(): number {
-    return this.#block.low(VMCB_FIELD.CPL) & 3;
-  }
-  segment(index: number, into: SegmentState): SegmentState {
-    return this.#state.segment(index, into);
-  }
-  setSegment(index: number, value: SegmentState): void {
-    this.#state.setSegment(index, value);
-  }
-  gdtr(): DescriptorTableState {
-    return this.#state.gdtr();
-  }
-  setGdtr(value: DescriptorTableState): void {
-    this.#state.setGdtr(value);
-  }
-  idtr(): DescriptorTableState {
-    return this.#state.idtr();
-  }
-  setIdtr(value: DescriptorTableState): void {
-    this.#state.setIdtr(value);
-  }
-  cr0(): number {
-    return this.#block.low(VMCB_FIELD.CR0);
-  }
-  setCr0(value: number): void {
-    this.#block.set(VMCB_FIELD.CR0, Clean.CRX, value);
-  }
-  cr3(): bigint {
-    return this.#block.read(VMCB_FIELD.CR3);
-  }
-  setCr3(value: bigint): void {
-    this.#block.write(VMCB_FIELD.CR3, Clean.CRX, value);
-  }
-  cr4(): number {
-    return this.#block.low(VMCB_FIELD.CR4);
-  }
-  setCr4(value: number): void {
-    this.#block.set(VMCB_FIELD.CR4, Clean.CRX, value);
-  }
-  efer(): number {
-    return this.#state.efer();
-  }
-  setEfer(value: number): void {
-    this.#state.setEfer(value);
-  }
-  dr7(): number {
-    return this.#debug.dr7();
-  }
-  setDr7(value: number): void {
-    this.#debug.setDr7(value);
-  }
-  pdptes(): readonly [bigint, bigint, bigint, bigint] {
-    return this.#pdptes.read(this.#block.low(VMCB_FIELD.CR3));
-  }
-  /** PDPTEs are where CR3 says: they cannot be set apart from memory, on AMD processors (see `GuestPdptes`). */
-  setPdptes(): void {
-    this.flushGuestTlb();
-  }
-  msr(index: number): bigint | undefined {
-    return this.#state.msr(index);
-  }
-  setMsr(index: number, value: bigint): boolean {
-    return this.#state.setMsr(index, value);
-  }
-  setTscOffset(ticks: bigint): void {
-    this.#block.write(VMCB_FIELD.TSC_OFFSET, Clean.I, BigInt.asUintN(64, ticks));
-  }
   skipInstruction(): void {
-    const low = (this.ripLow() >>> 0) + this.exit.instructionLength;
-    this.setRip(low | 0, low > 0xffff_ffff ? (this.ripHigh() + 1) | 0 : this.ripHigh());
-    this.#events.setShadow(0);
+    const { state } = this;
+    const low = (state.ripLow() >>> 0) + this.exit.instructionLength;
+    state.setRip(low | 0, low > 0xffff_ffff ? (state.ripHigh() + 1) | 0 : state.ripHigh());
+    this.events.setShadow(0);
   }
-
-  // Events
-
-  interruptShadow(): 0 | 1 | 2 {
-    return this.#events.shadow();
-  }
-  setInterruptShadow(shadow: 0 | 1 | 2): void {
-    this.#events.setShadow(shadow);
-  }
-  nmiMasked(): boolean {
-    return this.#nmi.masked;
-  }
-  setNmiMasked(masked: boolean): void {
-    this.#nmi.set(masked);
-  }
-  interruptAllowed(): boolean {
-    return this.#events.interruptAllowed();
-  }
-  nmiAllowed(): boolean {
-    return this.#events.nmiAllowed();
-  }
-  inject(event: VendorEvent): void {
-    this.#events.inject(event);
-  }
-  takeInterruptedEvent(): VendorEvent | undefined {
-    return this.#events.takeInterruptedEvent();
-  }
-  setInterruptWindow(wanted: boolean): void {
-    this.#events.setInterruptWindow(wanted);
-  }
-  setNmiWindow(wanted: boolean): void {
-    this.#nmi.setWindow(wanted);
-  }
-  taskPriority(): number {
-    return this.#events.taskPriority();
-  }
-  setTaskPriority(priority: number, threshold: number): void {
-    this.#events.setTaskPriority(priority, threshold);
-  }
-
-  // What exits
-
-  setDebug(control: DebugControl): void {
-    this.#debug.control(control);
-  }
-  get msrsLetThrough(): readonly number[] {
-    return GUEST_OWN_MSRS;
-  }
-  setMsrIntercept(index: number, read: boolean, write: boolean): void {
-    this.#msrPermissions.set(index, read, write);
-  }
-  setIdleExits(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void {
-    this.#intercepts.idle(exits);
-  }
-  setExceptionIntercept(vector: number, intercept: boolean): void {
-    this.#intercepts.exception(vector, intercept);
-  }
-
-  // Memory
 
   flushTlb(): void {
     this.#block.set(VMCB_FIELD.TLB_CONTROL, Clean.NONE, this.#flush);
@@ -336,9 +186,11 @@ export class AmdVcpu implements VendorVcpu {
   }
 
   reset(init: boolean): void {
-    this.#state.reset(init);
-    this.#debug.setDr7(this.#block.low(VMCB_FIELD.DR7));
-    this.#events.reset();
+    this.state.reset(init);
+    this.controlRegisters.reset(init);
+    this.debug.setDr7(this.#block.low(VMCB_FIELD.DR7));
+    this.events.reset();
+    this.priority.set(0, 0);
     this.flushTlb();
   }
 }

@@ -1,4 +1,5 @@
 import { Intercept, VMCB_FIELD } from '@minusone/amdv';
+import type { VendorIntercepts } from '@minusone/kvm';
 import { Clean, type ControlBlock } from './control-block.ts';
 
 /** CR8 in the upper half (writes) of the first vector. */
@@ -25,7 +26,7 @@ const MONITOR_AND_MWAIT = Intercept.MONITOR | Intercept.MWAIT | Intercept.MWAIT_
  * What a guest of KVM exits for: everything that the host must keep to itself (physical events, the extension's instructions), what KVM answers (CPUID, ports, MSRs, HLT),
  * and nothing that nested paging and V_INTR_MASKING make the guest's own: CR0, CR2, CR3, CR4, CR8, INVLPG, RDTSC, page faults.
  */
-export class Intercepts {
+export class Intercepts implements VendorIntercepts {
   readonly #block: ControlBlock;
 
   constructor(block: ControlBlock) {

@@ -1,8 +1,8 @@
-import { type HostPages, pageBytes } from '@minusone/kvm';
+import { type HostPages, pageBytes, type VendorMsrIntercepts } from '@minusone/kvm';
 import { PAGE_BYTES } from '@minusone/memory';
 
 /** What RDMSR and WRMSR of the guest exit for: two bits an MSR, the low one for reads (APM Vol. 2 15.11 "MSR Intercepts"). All do at first; MSRs outside the three ranges always do. */
-export class MsrPermissionMap {
+export class MsrPermissionMap implements VendorMsrIntercepts {
   static readonly PAGES = 2;
   readonly hpa: number;
   readonly #bytes: Uint8Array;

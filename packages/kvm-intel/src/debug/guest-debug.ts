@@ -1,4 +1,4 @@
-import { type DebugControl, DebuggerBreakpoints } from '@minusone/kvm';
+import { type DebugControl, DebuggerBreakpoints, type VendorDebug } from '@minusone/kvm';
 import { FIELD } from '@minusone/vtx';
 import { type Cpu, Eflags, Vector } from '@minusone/x86';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
@@ -9,7 +9,7 @@ import type { ExecutionControls } from '../vmcs/execution-controls.ts';
  * left in the processor, and an intercepted #DB does not write DR6 (SDM Vol. 3C, 28.1 "Architectural State Before a VM Exit"). The guest's moves to and from debug
  * registers exit while a debugger's are there.
  */
-export class GuestDebug {
+export class GuestDebug implements VendorDebug {
   readonly #structure: ControlStructure;
   readonly #controls: ExecutionControls;
   #singleStep = false;

@@ -31,9 +31,9 @@ test('INT n, INT3 and INT1 of the guest come back with their length, and are del
     guest.vector(expected.vector, HANDLER, 64).load(HANDLER, asm64`hlt`).run();
     expect(guest.vcpu.exit.kind).toBe(Kind.SECOND_STAGE);
     expect(guest.rip).toBe(CODE);
-    expect(guest.vcpu.takeInterruptedEvent()).toEqual(expected);
+    expect(guest.vcpu.events.takeInterruptedEvent()).toEqual(expected);
     guest.map(STACK - 0x1000, guest.guest + STACK - 0x1000, true, true);
-    guest.vcpu.inject(expected);
+    guest.vcpu.events.inject(expected);
     expect(guest.run().rip).toBe(HANDLER);
     expect(guest.read32(guest.gpr(Gpr.RSP))).toBe(CODE + expected.instructionLength);
   }
@@ -41,36 +41,36 @@ test('INT n, INT3 and INT1 of the guest come back with their length, and are del
 
 test('an interrupt for a guest that does not take any is refused at entry (27.3.1.4), and stays to be injected', () => {
   const guest = machine().real(real`hlt`).vector(0x31, HANDLER, 16).load(HANDLER, asm16`hlt`);
-  guest.vcpu.inject(event('interrupt', 0x31));
+  guest.vcpu.events.inject(event('interrupt', 0x31));
   expect(guest.vcpu.enter(10)).toBe(true);
   expect(guest.vcpu.exit).toMatchObject({ kind: Kind.ENTRY_FAILED, hardwareReason: 0x8000_0021 });
   expect(guest.vcpu.explainEntry()).toContain('RFLAGS.IF');
-  expect(guest.vcpu.takeInterruptedEvent()).toBeUndefined();
-  guest.vcpu.setRflags(IF);
+  expect(guest.vcpu.events.takeInterruptedEvent()).toBeUndefined();
+  guest.vcpu.debug.setRflags(IF);
   expect(guest.run().rip).toBe(HANDLER);
 });
 
 describe('blocking of NMIs (virtual NMIs: SDM Vol. 3C, 25.4.2, 26.3 "IRET")', () => {
   const withHandler = (handler: Uint8Array): VendorMachine => {
     const guest = machine().long(long`hlt`).vector(2, HANDLER, 64).load(HANDLER, handler);
-    guest.vcpu.inject(event('nmi', 2));
+    guest.vcpu.events.inject(event('nmi', 2));
     return guest;
   };
 
   test('begins with the injection and ends with IRET, which does not exit', () => {
     const guest = withHandler(asm64`iretq`);
-    expect(guest.vcpu.nmiMasked()).toBe(true);
+    expect(guest.vcpu.nmis.masked).toBe(true);
     expect(guest.run().vcpu.exits).toEqual({ HLT: 1 });
     expect(guest.rip).toBe(CODE);
-    expect(guest.vcpu.nmiMasked()).toBe(false);
+    expect(guest.vcpu.nmis.masked).toBe(false);
   });
 
   test('an NMI that is injected while KVM has set the mask already goes in (27.3.1.5 wants no blocking then)', () => {
     const guest = machine().long(long`hlt`).vector(2, HANDLER, 64).load(HANDLER, asm64`hlt`);
-    guest.vcpu.setNmiMasked(true);
-    guest.vcpu.inject(event('nmi', 2));
+    guest.vcpu.nmis.set(true);
+    guest.vcpu.events.inject(event('nmi', 2));
     expect(guest.run().rip).toBe(HANDLER);
-    expect(guest.vcpu.nmiMasked()).toBe(true);
+    expect(guest.vcpu.nmis.masked).toBe(true);
   });
 
   test('holds on where IRET faulted in the second stage after it had ended it (28.2.1, bit 12)', () => {
@@ -79,15 +79,15 @@ describe('blocking of NMIs (virtual NMIs: SDM Vol. 3C, 25.4.2, 26.3 "IRET")', ()
       iretq`);
     guest.map(0x9000, -1, true, true).run();
     expect(guest.vcpu.exit).toMatchObject({ kind: Kind.SECOND_STAGE, gpa: 0x9ff0 });
-    expect(guest.vcpu.nmiMasked()).toBe(true);
+    expect(guest.vcpu.nmis.masked).toBe(true);
   });
 
   test('an NMI that did not reach its handler blocks none', () => {
     const guest = withHandler(asm64`hlt`);
     guest.map(STACK - 0x1000, -1, true, true).run();
     expect(guest.vcpu.exit.kind).toBe(Kind.SECOND_STAGE);
-    expect(guest.vcpu.takeInterruptedEvent()).toEqual(event('nmi', 2));
-    expect(guest.vcpu.nmiMasked()).toBe(false);
+    expect(guest.vcpu.events.takeInterruptedEvent()).toEqual(event('nmi', 2));
+    expect(guest.vcpu.nmis.masked).toBe(false);
   });
 });
 
@@ -96,13 +96,13 @@ test('under the shadow of an STI the NMI window is one instruction away, even if
     cli
     nop
     hlt`);
-  guest.vcpu.setRflags(IF);
-  guest.vcpu.setInterruptShadow(1);
-  guest.vcpu.setNmiWindow(true);
+  guest.vcpu.debug.setRflags(IF);
+  guest.vcpu.events.setShadow(1);
+  guest.vcpu.nmis.setWindow(true);
   expect(guest.run().vcpu.exit.kind).toBe(Kind.NMI_WINDOW);
   expect(guest.rip).toBe(CODE + 1);
-  expect(guest.vcpu.nmiAllowed()).toBe(true);
-  guest.vcpu.setNmiWindow(false);
+  expect(guest.vcpu.events.nmiAllowed()).toBe(true);
+  guest.vcpu.nmis.setWindow(false);
   expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
 });
 
@@ -113,8 +113,8 @@ test('the trap of a guest that single-steps is pending in a shadow, as entry che
       nop
       hlt`);
     guest.vector(1, HANDLER, 16).load(HANDLER, asm16`hlt`);
-    guest.vcpu.setRflags(IF_AND_TF);
-    guest.vcpu.setInterruptShadow(shadow);
+    guest.vcpu.debug.setRflags(IF_AND_TF);
+    guest.vcpu.events.setShadow(shadow);
     guest.run();
     expect(guest.vcpu.exit.kind).toBe(Kind.HLT);
     expect(guest.rip).toBe(HANDLER);
@@ -126,8 +126,8 @@ test("a debugger's single step takes no notice of shadows", () => {
     mov ss, ax
     nop
     hlt`);
-  guest.vcpu.setDebug({ interceptDebug: true, interceptBreakpoint: false, singleStep: true, breakpoints: undefined });
-  guest.vcpu.setInterruptShadow(1);
+  guest.vcpu.debug.control({ interceptDebug: true, interceptBreakpoint: false, singleStep: true, breakpoints: undefined });
+  guest.vcpu.events.setShadow(1);
   guest.run();
   expect(guest.vcpu.exit).toMatchObject({ kind: Kind.EXCEPTION, vector: 1, debugBits: 0x4000 });
 });
@@ -141,10 +141,10 @@ test('what is injected ends a HLT that did not exit', () => {
     asm16`
     cpuid`,
   );
-  guest.vcpu.setIdleExits({ hlt: false, pause: true, mwait: true });
+  guest.vcpu.intercepts.idle({ hlt: false, pause: true, mwait: true });
   expect(guest.vcpu.enter(10)).toBe(false);
   guest.vcpu.leave();
-  guest.vcpu.inject(event('exception', 6));
+  guest.vcpu.events.inject(event('exception', 6));
   expect(guest.run().vcpu.exit.kind).toBe(Kind.CPUID);
   expect(guest.rip).toBe(HANDLER);
 });

@@ -1,4 +1,4 @@
-import type { VendorEvent } from '@minusone/kvm';
+import type { VendorEvent, VendorEvents } from '@minusone/kvm';
 import { ActivityState, FIELD } from '@minusone/vtx';
 import { DebugCtl, Eflags } from '@minusone/x86';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
@@ -11,7 +11,7 @@ import type { NmiMask } from './nmi-mask.ts';
 const SINGLE_STEP = 0x4000;
 
 /** Events on their way in and out: injection and re-injection, the interrupt shadow, the interrupt window. */
-export class GuestEvents {
+export class GuestEvents implements VendorEvents {
   readonly #structure: ControlStructure;
   readonly #controls: ExecutionControls;
   readonly #nmi: NmiMask;

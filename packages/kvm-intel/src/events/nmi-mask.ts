@@ -1,3 +1,4 @@
+import type { VendorNmis } from '@minusone/kvm';
 import { FIELD } from '@minusone/vtx';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
 import type { ExecutionControls } from '../vmcs/execution-controls.ts';
@@ -7,7 +8,7 @@ import { Interruptibility } from './interruptibility.ts';
  * Blocking of NMIs from the injection of one to the end of its handler's IRET. With "virtual NMIs" the processor keeps it, in the interruptibility state (SDM Vol. 3C, 25.4.2):
  * the injection sets it, IRET clears it, and "NMI-window exiting" tells when it is gone.
  */
-export class NmiMask {
+export class NmiMask implements VendorNmis {
   readonly #structure: ControlStructure;
   readonly #controls: ExecutionControls;
   #window = false;

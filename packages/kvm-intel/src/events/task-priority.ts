@@ -1,4 +1,4 @@
-import { EVERY_PRIORITY, type HostPages } from '@minusone/kvm';
+import { EVERY_PRIORITY, type HostPages, type VendorPriority } from '@minusone/kvm';
 import { FIELD } from '@minusone/vtx';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
 import type { ExecutionControls } from '../vmcs/execution-controls.ts';
@@ -7,7 +7,7 @@ import type { ExecutionControls } from '../vmcs/execution-controls.ts';
 const VTPR = 0x80;
 
 /** CR8 of the guest: "use TPR shadow" makes it bits 7:4 of the virtual TPR, without an exit until it falls below the TPR threshold (SDM Vol. 3C, 30.3). */
-export class TaskPriority {
+export class TaskPriority implements VendorPriority {
   readonly #structure: ControlStructure;
   readonly #controls: ExecutionControls;
   readonly #bytes: Uint8Array;

@@ -31,7 +31,7 @@ describe('exits of VT-x alone (SDM Vol. 3D, Appendix C)', () => {
 
 test('XSETBV exits always (26.1.2)', () => {
   const guest = new VendorMachine(intel({ model: intelModel.with('XSAVE') })).long(long`xsetbv`);
-  guest.vcpu.setCr4(Cr4.PAE | Cr4.OSXSAVE);
+  guest.vcpu.controlRegisters.setCr4(Cr4.PAE | Cr4.OSXSAVE);
   expect(guest.run().vcpu.exit).toMatchObject({ kind: Kind.XSETBV, hardwareReason: 55, instructionLength: 3 });
 });
 
@@ -43,7 +43,10 @@ describe("control registers: the host's bits exit, read from the shadow (SDM Vol
     ] as const) {
       const guest = machine().long(code);
       const { vcpu } = guest;
-      guest.setGpr(Gpr.RDX, register === 0 ? BigInt((vcpu.cr0() | 0x4000_0000) >>> 0) : BigInt(vcpu.cr4() | 0x2000));
+      guest.setGpr(
+        Gpr.RDX,
+        register === 0 ? BigInt((vcpu.controlRegisters.cr0() | 0x4000_0000) >>> 0) : BigInt(vcpu.controlRegisters.cr4() | 0x2000),
+      );
       guest.run();
       expect(vcpu.exit).toMatchObject({ kind: Kind.CONTROL_REGISTER, register, isWrite: true, gpr: Gpr.RDX, instructionLength: 3 });
     }
@@ -73,7 +76,7 @@ describe("control registers: the host's bits exit, read from the shadow (SDM Vol
       hlt`);
     guest.run();
     expect(guest.gpr(Gpr.RAX) & 0x20).toBe(0);
-    expect(guest.vcpu.cr0() & 0x20).toBe(0);
+    expect(guest.vcpu.controlRegisters.cr0() & 0x20).toBe(0);
   });
 });
 
@@ -98,7 +101,7 @@ test('exits are counted by the names of the manual: leave() is an external inter
 });
 
 test('the VMCS tells the shadow of a MOV SS from that of an STI (SDM Vol. 3C, 25.4.2)', () => {
-  const shadowAfter = (code: Uint8Array): number => machine().real(code).run().vcpu.interruptShadow();
+  const shadowAfter = (code: Uint8Array): number => machine().real(code).run().vcpu.events.shadow();
   expect(
     shadowAfter(real`
     mov ss, ax
@@ -119,11 +122,11 @@ test('the VMCS tells the shadow of a MOV SS from that of an STI (SDM Vol. 3C, 25
 
 test('skipInstruction goes over 4 GiB in 64-bit code only', () => {
   const guest = machine().long(long`cpuid`).run();
-  guest.vcpu.setRip(-2, 0);
+  guest.vcpu.state.setRip(-2, 0);
   guest.vcpu.skipInstruction();
-  expect([guest.vcpu.ripLow(), guest.vcpu.ripHigh()]).toEqual([0, 1]);
+  expect([guest.vcpu.state.ripLow(), guest.vcpu.state.ripHigh()]).toEqual([0, 1]);
   const narrow = machine().flat(flat`cpuid`).run();
-  narrow.vcpu.setRip(-2, 0);
+  narrow.vcpu.state.setRip(-2, 0);
   narrow.vcpu.skipInstruction();
-  expect([narrow.vcpu.ripLow(), narrow.vcpu.ripHigh()]).toEqual([0, 0]);
+  expect([narrow.vcpu.state.ripLow(), narrow.vcpu.state.ripHigh()]).toEqual([0, 0]);
 });

@@ -1,3 +1,4 @@
+import type { VendorControlRegisters } from '@minusone/kvm';
 import { FIELD, type VmxCapabilities } from '@minusone/vtx';
 import { Cr0, Efer } from '@minusone/x86';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
@@ -12,7 +13,7 @@ const CACHING = Cr0.CD | Cr0.NW;
  * (SDM Vol. 3C, 24.8 "Restrictions on VMX Operation"; "unrestricted guest" frees PE and PG) and the caches': the guest reads them from the read shadow, and exits to change
  * them.
  */
-export class ControlRegisters {
+export class ControlRegisters implements VendorControlRegisters {
   readonly #structure: ControlStructure;
   readonly #cr0Ones: number;
   readonly #cr4Ones: number;

@@ -1,4 +1,4 @@
-import type { DescriptorTableState, SegmentState } from '@minusone/kvm';
+import type { DescriptorTableState, SegmentState, VendorState } from '@minusone/kvm';
 import { FIELD } from '@minusone/vtx';
 import { Segment } from '@minusone/x86';
 import type { ControlStructure } from '../vmcs/control-structure.ts';
@@ -32,12 +32,22 @@ const UNUSABLE = 0x1_0000;
 /** Bits of the access rights that are not reserved (SDM Vol. 3C, 25.4.1 "Guest Register State"). */
 const ACCESS_RIGHTS = 0x1_f0ff;
 
-/** The guest's registers that the VMCS holds while the guest is out: segments, descriptor tables, PDPTEs, MSRs. */
-export class GuestState {
+/** The guest's registers that the VMCS holds while the guest is out: RIP, segments, descriptor tables, PDPTEs, MSRs. */
+export class GuestState implements VendorState {
   readonly #structure: ControlStructure;
 
   constructor(structure: ControlStructure) {
     this.#structure = structure;
+  }
+
+  ripLow(): number {
+    return this.#structure.low(FIELD.GUEST_RIP);
+  }
+  ripHigh(): number {
+    return this.#structure.high(FIELD.GUEST_RIP);
+  }
+  setRip(low: number, high: number): void {
+    this.#structure.set(FIELD.GUEST_RIP, low, high);
   }
 
   segment(index: number, into: SegmentState): SegmentState {
@@ -99,6 +109,10 @@ export class GuestState {
     if (field === undefined) return false;
     this.#structure.write(field, value);
     return true;
+  }
+
+  setTscOffset(ticks: bigint): void {
+    this.#structure.write(FIELD.TSC_OFFSET, ticks);
   }
 
   /** SDM Vol. 3A, Table 9-1 "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT": INIT leaves MSRs. */

@@ -12,15 +12,15 @@ const machine = (): VendorMachine => new VendorMachine(intel());
 const empty = (): SegmentState => ({ selector: 0, base: 0n, limit: 0, attributes: 0 });
 
 test('CS after reset is an accessed code segment (SDM Vol. 3A, Table 9-1)', () => {
-  expect(machine().vcpu.segment(Segment.CS, empty()).attributes).toBe(0x9b);
+  expect(machine().vcpu.state.segment(Segment.CS, empty()).attributes).toBe(0x9b);
 });
 
 test('a code or data segment that was set as not accessed is accessed: entry wants it so (SDM Vol. 3C, 27.3.1.2), as KVM does', () => {
   const { vcpu } = machine();
-  vcpu.setSegment(Segment.DS, { selector: 0x10, base: 0n, limit: 0xffff_ffff, attributes: 0xc092 });
-  expect(vcpu.segment(Segment.DS, empty()).attributes).toBe(0xc093);
-  vcpu.setSegment(Segment.LDTR, { selector: 0x10, base: 0n, limit: 0xffff, attributes: 0x82 });
-  expect(vcpu.segment(Segment.LDTR, empty()).attributes).toBe(0x82);
+  vcpu.state.setSegment(Segment.DS, { selector: 0x10, base: 0n, limit: 0xffff_ffff, attributes: 0xc092 });
+  expect(vcpu.state.segment(Segment.DS, empty()).attributes).toBe(0xc093);
+  vcpu.state.setSegment(Segment.LDTR, { selector: 0x10, base: 0n, limit: 0xffff, attributes: 0x82 });
+  expect(vcpu.state.segment(Segment.LDTR, empty()).attributes).toBe(0x82);
 });
 
 test('the host finds its own control registers, the guest its own', () => {
@@ -40,23 +40,23 @@ test("CR0.CD and NW are the guest's to see, and survive the guest's run", () => 
   const guest = machine().real(asm16.with({ origin: CODE })`
     mov eax, cr0
     hlt`);
-  guest.vcpu.setCr0(Cr0.ET | Cr0.CD | Cr0.NW);
+  guest.vcpu.controlRegisters.setCr0(Cr0.ET | Cr0.CD | Cr0.NW);
   guest.run();
   expect(guest.gpr(Gpr.RAX) >>> 0).toBe(0x6000_0010);
-  expect(guest.vcpu.cr0() >>> 0).toBe(0x6000_0010);
+  expect(guest.vcpu.controlRegisters.cr0() >>> 0).toBe(0x6000_0010);
 });
 
 test('MSRs of the VMCS: SYSENTER, DEBUGCTL, PAT, FS.base, GS.base; no others', () => {
   const guest = machine();
   const { vcpu } = guest;
   for (const index of [0x174, 0x175, 0x176, 0x1d9, 0x277, 0xc000_0100, 0xc000_0101]) {
-    expect(vcpu.setMsr(index, 1n)).toBe(true);
-    expect(vcpu.msr(index)).toBe(1n);
+    expect(vcpu.state.setMsr(index, 1n)).toBe(true);
+    expect(vcpu.state.msr(index)).toBe(1n);
   }
-  expect(vcpu.segment(Segment.GS, empty()).base).toBe(1n);
-  expect([vcpu.setMsr(0xc000_0082, 1n), vcpu.msr(0xc000_0082)]).toEqual([false, undefined]);
+  expect(vcpu.state.segment(Segment.GS, empty()).base).toBe(1n);
+  expect([vcpu.state.setMsr(0xc000_0082, 1n), vcpu.state.msr(0xc000_0082)]).toEqual([false, undefined]);
   vcpu.reset(false);
-  expect([vcpu.msr(0x174), vcpu.msr(0x1d9), vcpu.msr(0x277)]).toEqual([0n, 0n, 0x0007_0406_0007_0406n]);
+  expect([vcpu.state.msr(0x174), vcpu.state.msr(0x1d9), vcpu.state.msr(0x277)]).toEqual([0n, 0n, 0x0007_0406_0007_0406n]);
 });
 
 test('PDPTEs of a guest that turns PAE paging on by itself are in the VMCS after its exit (28.3.4), and count at entry (27.3.2.4)', () => {
@@ -75,9 +75,9 @@ test('PDPTEs of a guest that turns PAE paging on by itself are in the VMCS after
   guest.run();
   expect(guest.vcpu.exit.kind).toBe(Kind.CPUID);
   expect(guest.vcpu.exits.CR_ACCESS).toBeUndefined();
-  expect(guest.vcpu.pdptes()).toEqual([0x1_2001n, 0n, 0n, 0n]);
+  expect(guest.vcpu.state.pdptes()).toEqual([0x1_2001n, 0n, 0n, 0n]);
   // Another page directory for the second GiB: the same page again.
-  guest.vcpu.setPdptes([0x1_2001n, 0x1_2001n, 0n, 0n]);
+  guest.vcpu.state.setPdptes([0x1_2001n, 0x1_2001n, 0n, 0n]);
   guest.vcpu.flushGuestTlb();
   guest.write64(0, 0x5a5an);
   guest.vcpu.skipInstruction();
@@ -88,8 +88,8 @@ test('PDPTEs of a guest that turns PAE paging on by itself are in the VMCS after
 test('"IA-32e mode guest" follows EFER.LMA, set from outside or by the guest', () => {
   const guest = machine().long(asm64.with({ origin: CODE })`hlt`);
   guest.run();
-  expect(guest.vcpu.efer()).toBe(Efer.LME | Efer.LMA | Efer.SCE);
-  guest.vcpu.setEfer(Efer.LME | Efer.SCE);
+  expect(guest.vcpu.controlRegisters.efer()).toBe(Efer.LME | Efer.LMA | Efer.SCE);
+  guest.vcpu.controlRegisters.setEfer(Efer.LME | Efer.SCE);
   expect(guest.vcpu.enter(10)).toBe(true);
   expect(guest.vcpu.exit).toMatchObject({ kind: Kind.ENTRY_FAILED, hardwareReason: 0x8000_0021 });
   expect(guest.vcpu.explainEntry()).toContain('LMA');
@@ -98,11 +98,11 @@ test('"IA-32e mode guest" follows EFER.LMA, set from outside or by the guest', (
 test('an entry that fails at the controls: the VM-instruction error, with its explanation', () => {
   const guest = machine().long(asm64.with({ origin: CODE })`hlt`);
   // Above the priority: KVM never asks for that.
-  guest.vcpu.setTaskPriority(2, 5);
+  guest.vcpu.priority.set(2, 5);
   expect(guest.vcpu.enter(10)).toBe(true);
   expect(guest.vcpu.exit).toMatchObject({ kind: Kind.ENTRY_FAILED, hardwareReason: 7 });
   expect(guest.vcpu.explainEntry()).toContain('TPR_THRESHOLD');
-  guest.vcpu.setTaskPriority(5, 5);
+  guest.vcpu.priority.set(5, 5);
   expect(guest.run().vcpu.exit.kind).toBe(Kind.HLT);
 });
 

@@ -1,14 +1,4 @@
-import {
-  type DebugControl,
-  type DescriptorTableState,
-  GUEST_OWN_MSRS,
-  type SegmentState,
-  type VendorEvent,
-  VendorExit,
-  VendorExitKind,
-  type VendorVcpu,
-  type VendorVcpuParts,
-} from '@minusone/kvm';
+import { GUEST_OWN_MSRS, VendorExit, VendorExitKind, type VendorVcpu, type VendorVcpuParts } from '@minusone/kvm';
 import { FIELD, formatExplanation, type Vmx } from '@minusone/vtx';
 import { type Cpu, Dr6, Dr7, Efer, Gpr, type Registers, State } from '@minusone/x86';
 import { GuestDebug } from '../debug/guest-debug.ts';
@@ -32,17 +22,17 @@ const LONG_CODE = 0x2000;
 export class IntelVcpu implements VendorVcpu {
   readonly cpu: Cpu;
   readonly exit: VendorExit = new VendorExit();
+  readonly intercepts: ExecutionControls;
+  readonly controlRegisters: ControlRegisters;
+  readonly state: GuestState;
+  readonly events: GuestEvents;
+  readonly nmis: NmiMask;
+  readonly priority: TaskPriority;
+  readonly debug: GuestDebug;
+  readonly msrIntercepts: MsrBitmap;
   readonly #vmx: Vmx;
   readonly #registers: Registers;
   readonly #structure: ControlStructure;
-  readonly #controls: ExecutionControls;
-  readonly #controlRegisters: ControlRegisters;
-  readonly #state: GuestState;
-  readonly #events: GuestEvents;
-  readonly #nmi: NmiMask;
-  readonly #priority: TaskPriority;
-  readonly #debug: GuestDebug;
-  readonly #msrBitmap: MsrBitmap;
   readonly #translations: Translations;
   #launched = false;
 
@@ -56,22 +46,20 @@ export class IntelVcpu implements VendorVcpu {
     const structure = new ControlStructure(pages, vmx);
     const { capabilities } = vmx;
     this.#structure = structure;
-    this.#controls = new ExecutionControls(structure, capabilities);
+    this.intercepts = new ExecutionControls(structure, capabilities);
     writeHostState(structure, vmx, pages);
-    this.#controlRegisters = new ControlRegisters(structure, capabilities);
-    this.#state = new GuestState(structure);
-    this.#nmi = new NmiMask(structure, this.#controls);
-    this.#events = new GuestEvents(structure, this.#controls, this.#nmi);
-    this.#priority = new TaskPriority(structure, this.#controls, pages);
-    this.#debug = new GuestDebug(structure, cpu, this.#controls);
+    this.controlRegisters = new ControlRegisters(structure, capabilities);
+    this.state = new GuestState(structure);
+    this.nmis = new NmiMask(structure, this.intercepts);
+    this.events = new GuestEvents(structure, this.intercepts, this.nmis);
+    this.priority = new TaskPriority(structure, this.intercepts, pages);
+    this.debug = new GuestDebug(structure, cpu, this.intercepts);
     this.#translations = new Translations(structure, vmx, root, tag);
-    this.#msrBitmap = new MsrBitmap(pages);
-    structure.write(FIELD.MSR_BITMAP, BigInt(this.#msrBitmap.hpa));
-    for (const index of GUEST_OWN_MSRS) this.#msrBitmap.set(index, false, false);
+    this.msrIntercepts = new MsrBitmap(pages);
+    structure.write(FIELD.MSR_BITMAP, BigInt(this.msrIntercepts.hpa));
+    for (const index of GUEST_OWN_MSRS) this.msrIntercepts.set(index, false, false);
     this.reset(false);
   }
-
-  // Entry and exit
 
   get isInGuest(): boolean {
     return this.#vmx.inNonRootOperation;
@@ -108,13 +96,13 @@ export class IntelVcpu implements VendorVcpu {
   #vmEntry(): boolean {
     const registers = this.#registers;
     this.#structure.set(FIELD.GUEST_RSP, registers.gprLow(Gpr.RSP), registers.gprHigh(Gpr.RSP));
-    this.#debug.beforeEntry();
-    this.#events.beforeEntry(this.#debug.singleStep);
-    this.#nmi.beforeEntry();
+    this.debug.beforeEntry();
+    this.events.beforeEntry(this.debug.singleStep);
+    this.nmis.beforeEntry();
     const outcome = this.#launched ? this.#vmx.vmresume() : this.#vmx.vmlaunch();
     if (outcome.ok) return true;
-    this.#debug.afterExit();
-    this.#events.entryFailed();
+    this.debug.afterExit();
+    this.events.entryFailed();
     const { exit } = this;
     exit.kind = VendorExitKind.ENTRY_FAILED;
     exit.hardwareReason = outcome.error;
@@ -126,173 +114,32 @@ export class IntelVcpu implements VendorVcpu {
   #exited(): void {
     const structure = this.#structure;
     this.#registers.setGprHalves(Gpr.RSP, structure.low(FIELD.GUEST_RSP), structure.high(FIELD.GUEST_RSP));
-    this.#debug.afterExit();
+    this.debug.afterExit();
     decodeExit(structure, this.exit);
     if (this.exit.kind === VendorExitKind.ENTRY_FAILED) {
-      this.#events.entryFailed();
+      this.events.entryFailed();
       return;
     }
     this.#launched = true;
-    this.#events.exited();
-    this.#nmi.exited(unblockedByIret(structure));
+    this.events.exited();
+    this.nmis.exited(unblockedByIret(structure));
   }
 
   explainEntry(): string {
     return formatExplanation(this.#vmx.explainEntry());
   }
 
-  // Registers in the control structure
-
-  ripLow(): number {
-    return this.#structure.low(FIELD.GUEST_RIP);
-  }
-  ripHigh(): number {
-    return this.#structure.high(FIELD.GUEST_RIP);
-  }
-  setRip(low: number, high: number): void {
-    this.#structure.set(FIELD.GUEST_RIP, low, high);
-  }
-  rflags(): number {
-    return this.#debug.rflags();
-  }
-  setRflags(value: number): void {
-    this.#debug.setRflags(value);
-  }
-  cpl(): number {
-    return this.#state.cpl();
-  }
-  segment(index: number, into: SegmentState): SegmentState {
-    return this.#state.segment(index, into);
-  }
-  setSegment(index: number, value: SegmentState): void {
-    this.#state.setSegment(index, value);
-  }
-  gdtr(): DescriptorTableState {
-    return this.#state.gdtr();
-  }
-  setGdtr(value: DescriptorTableState): void {
-    this.#state.setGdtr(value);
-  }
-  idtr(): DescriptorTableState {
-    return this.#state.idtr();
-  }
-  setIdtr(value: DescriptorTableState): void {
-    this.#state.setIdtr(value);
-  }
-  cr0(): number {
-    return this.#controlRegisters.cr0();
-  }
-  setCr0(value: number): void {
-    this.#controlRegisters.setCr0(value);
-  }
-  cr3(): bigint {
-    return this.#controlRegisters.cr3();
-  }
-  setCr3(value: bigint): void {
-    this.#controlRegisters.setCr3(value);
-  }
-  cr4(): number {
-    return this.#controlRegisters.cr4();
-  }
-  setCr4(value: number): void {
-    this.#controlRegisters.setCr4(value);
-  }
-  efer(): number {
-    return this.#controlRegisters.efer();
-  }
-  setEfer(value: number): void {
-    this.#controlRegisters.setEfer(value);
-  }
-  dr7(): number {
-    return this.#debug.dr7();
-  }
-  setDr7(value: number): void {
-    this.#debug.setDr7(value);
-  }
-  pdptes(): readonly [bigint, bigint, bigint, bigint] {
-    return this.#state.pdptes();
-  }
-  setPdptes(values: readonly [bigint, bigint, bigint, bigint]): void {
-    this.#state.setPdptes(values);
-  }
-  msr(index: number): bigint | undefined {
-    return this.#state.msr(index);
-  }
-  setMsr(index: number, value: bigint): boolean {
-    return this.#state.setMsr(index, value);
-  }
-  setTscOffset(ticks: bigint): void {
-    this.#structure.write(FIELD.TSC_OFFSET, ticks);
-  }
   /** Outside 64-bit code the instruction pointer has 32 bits. */
   skipInstruction(): void {
-    const low = (this.ripLow() >>> 0) + this.exit.instructionLength;
+    const { state } = this;
+    const low = (state.ripLow() >>> 0) + this.exit.instructionLength;
     const carries = low > 0xffff_ffff && this.#is64Bit();
-    this.setRip(low | 0, carries ? (this.ripHigh() + 1) | 0 : this.ripHigh());
-    this.#events.setShadow(0);
+    state.setRip(low | 0, carries ? (state.ripHigh() + 1) | 0 : state.ripHigh());
+    this.events.setShadow(0);
   }
   #is64Bit(): boolean {
-    return (this.#structure.low(FIELD.GUEST_CS_AR_BYTES) & LONG_CODE) !== 0 && (this.efer() & Efer.LMA) !== 0;
+    return (this.#structure.low(FIELD.GUEST_CS_AR_BYTES) & LONG_CODE) !== 0 && (this.controlRegisters.efer() & Efer.LMA) !== 0;
   }
-
-  // Events
-
-  interruptShadow(): 0 | 1 | 2 {
-    return this.#events.shadow();
-  }
-  setInterruptShadow(shadow: 0 | 1 | 2): void {
-    this.#events.setShadow(shadow);
-  }
-  nmiMasked(): boolean {
-    return this.#nmi.masked;
-  }
-  setNmiMasked(masked: boolean): void {
-    this.#nmi.set(masked);
-  }
-  interruptAllowed(): boolean {
-    return this.#events.interruptAllowed();
-  }
-  nmiAllowed(): boolean {
-    return this.#events.nmiAllowed();
-  }
-  inject(event: VendorEvent): void {
-    this.#events.inject(event);
-  }
-  takeInterruptedEvent(): VendorEvent | undefined {
-    return this.#events.takeInterruptedEvent();
-  }
-  setInterruptWindow(wanted: boolean): void {
-    this.#events.setInterruptWindow(wanted);
-  }
-  setNmiWindow(wanted: boolean): void {
-    this.#nmi.setWindow(wanted);
-  }
-  taskPriority(): number {
-    return this.#priority.get();
-  }
-  setTaskPriority(priority: number, threshold: number): void {
-    this.#priority.set(priority, threshold);
-  }
-
-  // What exits
-
-  setDebug(control: DebugControl): void {
-    this.#debug.control(control);
-  }
-  get msrsLetThrough(): readonly number[] {
-    return GUEST_OWN_MSRS;
-  }
-  setMsrIntercept(index: number, read: boolean, write: boolean): void {
-    this.#msrBitmap.set(index, read, write);
-  }
-  setIdleExits(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void {
-    this.#controls.idle(exits);
-  }
-  setExceptionIntercept(vector: number, intercept: boolean): void {
-    this.#controls.exception(vector, intercept);
-  }
-
-  // Memory
 
   flushTlb(): void {
     this.#translations.flushSecondStage();
@@ -302,13 +149,13 @@ export class IntelVcpu implements VendorVcpu {
   }
 
   reset(init: boolean): void {
-    this.#state.reset(init);
-    this.#controlRegisters.reset(init);
+    this.state.reset(init);
+    this.controlRegisters.reset(init);
     this.#registers.set32(State.dr6, Dr6.INITIAL);
-    this.#debug.setDr7(Dr7.FIXED);
-    this.#debug.setRflags(2);
-    this.#events.reset();
-    this.#priority.set(0, 0);
+    this.debug.setDr7(Dr7.FIXED);
+    this.debug.setRflags(2);
+    this.events.reset();
+    this.priority.set(0, 0);
     this.#translations.flushGuest();
   }
 }

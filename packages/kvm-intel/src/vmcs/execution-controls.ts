@@ -1,3 +1,4 @@
+import type { VendorIntercepts } from '@minusone/kvm';
 import { FIELD, type VmxCapabilities } from '@minusone/vtx';
 import { Vector } from '@minusone/x86';
 import type { ControlStructure } from './control-structure.ts';
@@ -15,7 +16,7 @@ const MACHINE_CHECK = 18;
 const PRIMARY = FIELD.CPU_BASED_VM_EXEC_CONTROL;
 
 /** What of the guest exits: the controls that change as it goes. */
-export class ExecutionControls {
+export class ExecutionControls implements VendorIntercepts {
   readonly #structure: ControlStructure;
 
   /** @throws {UnsupportedProcessorError} the processor lacks a control that is needed */

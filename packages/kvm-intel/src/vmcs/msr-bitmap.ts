@@ -1,4 +1,4 @@
-import { type HostPages, pageBytes } from '@minusone/kvm';
+import { type HostPages, pageBytes, type VendorMsrIntercepts } from '@minusone/kvm';
 
 /** Where the four bitmaps of 1 KiB stand in the page (SDM Vol. 3C, 25.6.9 "MSR-Bitmap Address"). */
 const READ_LOW = 0;
@@ -8,7 +8,7 @@ const HIGH_MSRS = 0xc000_0000;
 const MSRS = 0x2000;
 
 /** Which MSRs RDMSR and WRMSR exit for. All do at first; those outside the two ranges always do. */
-export class MsrBitmap {
+export class MsrBitmap implements VendorMsrIntercepts {
   readonly hpa: number;
   readonly #bytes: Uint8Array;
 

@@ -48,24 +48,24 @@ export class GuestState {
     const { registers } = emulator;
     const from = vendor.cpu.state;
     for (const [first, end] of PLAIN) this.#u8.copyWithin(emulator.state + first, from + first, from + end);
-    registers.set32(State.rip, vendor.ripLow());
-    registers.set32(State.rip + 4, vendor.ripHigh());
-    writeEflags(registers, vendor.rflags());
-    registers.set32(State.cpl, vendor.cpl());
+    registers.set32(State.rip, vendor.state.ripLow());
+    registers.set32(State.rip + 4, vendor.state.ripHigh());
+    writeEflags(registers, vendor.debug.rflags());
+    registers.set32(State.cpl, vendor.state.cpl());
     for (let index = 0; index < SEGMENTS; index++) {
-      const { selector, base, limit, attributes } = vendor.segment(index, this.#segment);
+      const { selector, base, limit, attributes } = vendor.state.segment(index, this.#segment);
       setSegment(registers, index, selector, attributes, limit, low(base), high(base));
     }
-    const gdtr = vendor.gdtr();
-    const idtr = vendor.idtr();
+    const gdtr = vendor.state.gdtr();
+    const idtr = vendor.state.idtr();
     registers.set64(State.gdtrBase, gdtr.base);
     registers.set32(State.gdtrLimit, gdtr.limit);
     registers.set64(State.idtrBase, idtr.base);
     registers.set32(State.idtrLimit, idtr.limit);
     this.#loadPaging(vendor);
     this.#loadBreakpoints(vendor);
-    emulator.interruptShadow = vendor.interruptShadow();
-    emulator.nmiBlocked = vendor.nmiMasked();
+    emulator.interruptShadow = vendor.events.shadow();
+    emulator.nmiBlocked = vendor.nmis.masked;
     emulator.pendingDebug = 0;
     emulator.activity = Activity.ACTIVE;
     for (let n = 0; n < this.#before.length; n++) this.#before[n] = this.#i32[this.#first + n] as number;
@@ -77,10 +77,10 @@ export class GuestState {
   #loadPaging(vendor: VendorVcpu): void {
     const emulator = this.#emulator;
     const { registers } = emulator;
-    const cr0 = vendor.cr0();
-    const cr3 = vendor.cr3();
-    const cr4 = vendor.cr4();
-    const efer = vendor.efer();
+    const cr0 = vendor.controlRegisters.cr0();
+    const cr3 = vendor.controlRegisters.cr3();
+    const cr4 = vendor.controlRegisters.cr4();
+    const efer = vendor.controlRegisters.efer();
     let changed =
       ((registers.get32(State.cr0) ^ cr0) & PAGING) !== 0 || registers.get32(State.cr4) !== cr4 || registers.get32(State.efer) !== efer;
     if (registers.get32(State.cr3) !== low(cr3) || registers.get32(State.cr3 + 4) !== high(cr3)) changed = true;
@@ -89,7 +89,7 @@ export class GuestState {
     registers.set32(State.cr4, cr4);
     registers.set32(State.efer, efer);
     if ((cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0) {
-      vendor.pdptes().forEach((entry, n) => {
+      vendor.state.pdptes().forEach((entry, n) => {
         registers.set64(State.pdptes + n * 8, entry);
       });
       changed = true;
@@ -101,7 +101,7 @@ export class GuestState {
     const emulator = this.#emulator;
     const { registers } = emulator;
     const from = vendor.cpu.registers;
-    const dr7 = vendor.dr7();
+    const dr7 = vendor.debug.dr7();
     let changed = registers.get32(State.dr7) !== dr7;
     for (let at = State.dr; at < State.dr + 32; at += 4) {
       const value = from.get32(at);
@@ -127,19 +127,19 @@ export class GuestState {
     for (let index = 0; index < SEGMENTS; index++) {
       // CPL is SS.DPL to the control block.
       if (this.#segmentDiffers(index) || (index === Segment.SS && this.#differs(State.cpl)))
-        vendor.setSegment(index, segmentOf(registers, index));
+        vendor.state.setSegment(index, segmentOf(registers, index));
     }
     if (this.#differs(State.gdtrBase) || this.#differs(State.gdtrBase + 4) || this.#differs(State.gdtrLimit))
-      vendor.setGdtr({ base: registers.get64(State.gdtrBase), limit: registers.get32(State.gdtrLimit) & 0xffff });
+      vendor.state.setGdtr({ base: registers.get64(State.gdtrBase), limit: registers.get32(State.gdtrLimit) & 0xffff });
     if (this.#differs(State.idtrBase) || this.#differs(State.idtrBase + 4) || this.#differs(State.idtrLimit))
-      vendor.setIdtr({ base: registers.get64(State.idtrBase), limit: registers.get32(State.idtrLimit) & 0xffff });
+      vendor.state.setIdtr({ base: registers.get64(State.idtrBase), limit: registers.get32(State.idtrLimit) & 0xffff });
     this.#storePaging(vendor);
-    if (this.#differs(State.dr7)) vendor.setDr7(registers.get32(State.dr7));
+    if (this.#differs(State.dr7)) vendor.debug.setDr7(registers.get32(State.dr7));
     for (let at = State.dr; at < State.dr + 32; at += 4) vendor.cpu.registers.set32(at, registers.get32(at));
-    vendor.setRflags(readEflags(registers));
-    vendor.setRip(registers.get32(State.rip), registers.get32(State.rip + 4));
-    if (emulator.interruptShadow !== vendor.interruptShadow()) vendor.setInterruptShadow(emulator.interruptShadow);
-    if (emulator.nmiBlocked !== vendor.nmiMasked()) vendor.setNmiMasked(emulator.nmiBlocked);
+    vendor.debug.setRflags(readEflags(registers));
+    vendor.state.setRip(registers.get32(State.rip), registers.get32(State.rip + 4));
+    if (emulator.interruptShadow !== vendor.events.shadow()) vendor.events.setShadow(emulator.interruptShadow);
+    if (emulator.nmiBlocked !== vendor.nmis.masked) vendor.nmis.set(emulator.nmiBlocked);
   }
 
   #segmentDiffers(index: number): boolean {
@@ -152,15 +152,15 @@ export class GuestState {
     const newCr3 = this.#differs(State.cr3) || this.#differs(State.cr3 + 4);
     const newBits = this.#differs(State.cr0) || this.#differs(State.cr4) || this.#differs(State.efer);
     if (!newCr3 && !newBits) return;
-    if (this.#differs(State.efer)) vendor.setEfer(registers.get32(State.efer));
-    if (this.#differs(State.cr0)) vendor.setCr0(registers.get32(State.cr0));
-    if (this.#differs(State.cr4)) vendor.setCr4(registers.get32(State.cr4));
-    if (newCr3) vendor.setCr3(registers.get64(State.cr3));
+    if (this.#differs(State.efer)) vendor.controlRegisters.setEfer(registers.get32(State.efer));
+    if (this.#differs(State.cr0)) vendor.controlRegisters.setCr0(registers.get32(State.cr0));
+    if (this.#differs(State.cr4)) vendor.controlRegisters.setCr4(registers.get32(State.cr4));
+    if (newCr3) vendor.controlRegisters.setCr3(registers.get64(State.cr3));
     let newPdptes = false;
     for (let at = 0; at < PDPTES * 8; at += 4) if (this.#differs(State.pdptes + at)) newPdptes = true;
     if (newPdptes) {
       const entry = (n: number): bigint => registers.get64(State.pdptes + n * 8);
-      vendor.setPdptes([entry(0), entry(1), entry(2), entry(3)]);
+      vendor.state.setPdptes([entry(0), entry(1), entry(2), entry(3)]);
     }
     vendor.flushGuestTlb();
   }

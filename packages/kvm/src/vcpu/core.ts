@@ -161,8 +161,8 @@ export class VcpuCore implements RoundMember, ApicHost {
     const { events, vendor } = this;
     if (events.isQuiet && !this.#interruptRequest) return false;
     if (events.initPending || events.exceptionPending || events.tripleFault) return true;
-    if (events.nmiPending && vendor.nmiAllowed()) return true;
-    return this.hasInterrupt && vendor.interruptAllowed();
+    if (events.nmiPending && vendor.events.nmiAllowed()) return true;
+    return this.hasInterrupt && vendor.events.interruptAllowed();
   }
 
   // ApicHost
@@ -219,7 +219,7 @@ export class VcpuCore implements RoundMember, ApicHost {
   #left(): void {
     this.#exitWaits = true;
     this.#attention = true;
-    this.events.interrupted(this.vendor.takeInterruptedEvent());
+    this.events.interrupted(this.vendor.events.takeInterruptedEvent());
     this.#takePriority();
   }
 
@@ -283,7 +283,7 @@ export class VcpuCore implements RoundMember, ApicHost {
   /** False: the guest waits inside (HLT does not exit), or its time is up. */
   #enter(instructions: number): boolean {
     if (this.vendor.enter(instructions)) {
-      this.events.interrupted(this.vendor.takeInterruptedEvent());
+      this.events.interrupted(this.vendor.events.takeInterruptedEvent());
       this.#takePriority();
       this.#exitWaits = true;
       this.#attention = true;
@@ -331,11 +331,11 @@ export class VcpuCore implements RoundMember, ApicHost {
   setWindows(interrupt: boolean, nmi: boolean): void {
     if (interrupt !== this.#interruptWindow) {
       this.#interruptWindow = interrupt;
-      this.vendor.setInterruptWindow(interrupt);
+      this.vendor.events.setInterruptWindow(interrupt);
     }
     if (nmi !== this.#nmiWindow) {
       this.#nmiWindow = nmi;
-      this.vendor.setNmiWindow(nmi);
+      this.vendor.nmis.setWindow(nmi);
     }
   }
 
@@ -343,7 +343,7 @@ export class VcpuCore implements RoundMember, ApicHost {
   #takePriority(): void {
     const { lapic } = this;
     if (lapic === undefined) return;
-    const priority = this.vendor.taskPriority();
+    const priority = this.vendor.priority.get();
     if (priority === this.#taskPriority) return;
     this.#taskPriority = priority;
     if (lapic.taskPriority >>> 4 !== priority) lapic.taskPriority = priority << 4;
@@ -358,7 +358,7 @@ export class VcpuCore implements RoundMember, ApicHost {
     if (priority === this.#taskPriority && threshold === this.#threshold) return;
     this.#taskPriority = priority;
     this.#threshold = threshold;
-    this.vendor.setTaskPriority(priority, threshold);
+    this.vendor.priority.set(priority, threshold);
   }
 
   #stepExit(): VcpuExit {
@@ -369,7 +369,7 @@ export class VcpuCore implements RoundMember, ApicHost {
   /** `ready_for_interrupt_injection`: an interrupt of the user's could be injected now, and none waits. */
   get isReadyForInterrupt(): boolean {
     const { events } = this;
-    return events.interruptQueued < 0 && events.interruptInjected < 0 && !events.exceptionPending && this.vendor.interruptAllowed();
+    return events.interruptQueued < 0 && events.interruptInjected < 0 && !events.exceptionPending && this.vendor.events.interruptAllowed();
   }
 
   /** RESET or INIT. */
@@ -401,15 +401,15 @@ export class VcpuCore implements RoundMember, ApicHost {
     const { vendor } = this;
     vendor.skipInstruction();
     if (this.debug.singleSteps) this.stepped = true;
-    else if ((vendor.rflags() & TF) !== 0) this.events.queueException(1, undefined, BigInt(SINGLE_STEP));
+    else if ((vendor.debug.rflags() & TF) !== 0) this.events.queueException(1, undefined, BigInt(SINGLE_STEP));
   }
   /** RIP of the instruction that exited, for its completion. */
   rememberRip(): void {
-    this.completesLow = this.vendor.ripLow();
-    this.completesHigh = this.vendor.ripHigh();
+    this.completesLow = this.vendor.state.ripLow();
+    this.completesHigh = this.vendor.state.ripHigh();
   }
   get isAtRememberedRip(): boolean {
-    return this.vendor.ripLow() === this.completesLow && this.vendor.ripHigh() === this.completesHigh;
+    return this.vendor.state.ripLow() === this.completesLow && this.vendor.state.ripHigh() === this.completesHigh;
   }
   /** The guest's time-stamp counter now. */
   tsc(): bigint {

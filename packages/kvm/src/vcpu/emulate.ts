@@ -30,7 +30,7 @@ export function emulate(core: VcpuCore, counted: boolean): VcpuExit | undefined 
 function execute(core: VcpuCore, again: boolean): VcpuExit | undefined {
   const { emulator } = core.vm;
   emulator.lapic = core.lapic;
-  const priority = core.lapic === undefined ? core.vendor.taskPriority() : core.lapic.taskPriority >>> 4;
+  const priority = core.lapic === undefined ? core.vendor.priority.get() : core.lapic.taskPriority >>> 4;
   return afterwards(core, emulator.execute(core.vendor, core.log, priority, again), priority);
 }
 
@@ -80,7 +80,7 @@ function finish(core: VcpuCore, priorityBefore: number): VcpuExit | undefined {
     core.lapic.taskPriority = priority << 4;
     return undefined;
   }
-  core.vendor.setTaskPriority(priority, EVERY_PRIORITY);
+  core.vendor.priority.set(priority, EVERY_PRIORITY);
   return priority < priorityBefore ? { reason: 'setTpr' } : undefined;
 }
 

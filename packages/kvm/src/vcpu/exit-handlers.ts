@@ -104,7 +104,7 @@ function secondStage(core: VcpuCore): VcpuExit | undefined {
 function cpuid(core: VcpuCore): undefined {
   const { registers } = core.cpu;
   const { cpuidRuntime: runtime, cpuidResult: result } = core;
-  runtime.cr4 = core.vendor.cr4();
+  runtime.cr4 = core.vendor.controlRegisters.cr4();
   runtime.xcr0 = core.xcr0;
   runtime.apicEnabled = core.lapic?.isEnabled ?? false;
   core.cpuid.query(registers.gprLow(Gpr.RAX), registers.gprLow(Gpr.RCX), runtime, result);
@@ -127,7 +127,8 @@ function halt(core: VcpuCore): VcpuExit | undefined {
 function xsetbv(core: VcpuCore): undefined {
   const { registers } = core.cpu;
   const value = registers.gprLow(Gpr.RAX);
-  const isValid = core.vendor.cpl() === 0 && registers.gprLow(Gpr.RCX) === 0 && registers.gprLow(Gpr.RDX) === 0 && isValidXcr0(core, value);
+  const isValid =
+    core.vendor.state.cpl() === 0 && registers.gprLow(Gpr.RCX) === 0 && registers.gprLow(Gpr.RDX) === 0 && isValidXcr0(core, value);
   if (!isValid) {
     core.events.queueException(Vector.GP, 0);
     return;

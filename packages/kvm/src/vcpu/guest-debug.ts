@@ -37,7 +37,7 @@ export class GuestDebug {
   set(core: VcpuCore, control: GuestDebugControl): void {
     this.#control = control;
     const [a = 0n, b = 0n, c = 0n, d = 0n, , , , dr7 = 0n] = control.debugreg ?? [];
-    core.vendor.setDebug({
+    core.vendor.debug.control({
       interceptDebug: this.takesDebug,
       interceptBreakpoint: this.takesBreakpoint,
       singleStep: this.singleSteps,
@@ -50,10 +50,10 @@ export class GuestDebug {
   /** KVM_EXIT_DEBUG. `pc` is linear. */
   exit(core: VcpuCore, exception: number, debugBits: number): VcpuExit {
     const { vendor } = core;
-    const rip = (BigInt(vendor.ripHigh() >>> 0) << 32n) | BigInt(vendor.ripLow() >>> 0);
-    const base = vendor.segment(Segment.CS, core.segment).base;
-    const is64Bit = (core.segment.attributes & 0x2000) !== 0 && (vendor.efer() & 0x400) !== 0;
-    const dr7 = this.#control.debugreg?.[7] ?? BigInt(vendor.dr7() >>> 0);
+    const rip = (BigInt(vendor.state.ripHigh() >>> 0) << 32n) | BigInt(vendor.state.ripLow() >>> 0);
+    const base = vendor.state.segment(Segment.CS, core.segment).base;
+    const is64Bit = (core.segment.attributes & 0x2000) !== 0 && (vendor.controlRegisters.efer() & 0x400) !== 0;
+    const dr7 = this.#control.debugreg?.[7] ?? BigInt(vendor.debug.dr7() >>> 0);
     return {
       reason: 'debug',
       exception,

@@ -13,8 +13,8 @@ const ATTRIBUTE_L = 0x2000;
 export function hypercall(core: VcpuCore): VcpuExit | undefined {
   const { registers } = core.cpu;
   const { vendor } = core;
-  const isLong = (vendor.efer() & Efer.LMA) !== 0 && (vendor.cr0() & Cr0.PG) !== 0;
-  const is64Bit = isLong && (vendor.segment(Segment.CS, core.segment).attributes & ATTRIBUTE_L) !== 0;
+  const isLong = (vendor.controlRegisters.efer() & Efer.LMA) !== 0 && (vendor.controlRegisters.cr0() & Cr0.PG) !== 0;
+  const is64Bit = isLong && (vendor.state.segment(Segment.CS, core.segment).attributes & ATTRIBUTE_L) !== 0;
   const read = (gpr: number): bigint => (is64Bit ? registers.gpr(gpr) : registers.gpr(gpr) & 0xffffffffn);
   const nr = read(Gpr.RAX);
   const answer = (value: bigint): undefined => {
@@ -22,7 +22,7 @@ export function hypercall(core: VcpuCore): VcpuExit | undefined {
     registers.setGpr(Gpr.RAX, is64Bit ? image : image & 0xffffffffn);
     core.skip();
   };
-  if (vendor.cpl() !== 0) return answer(EPERM);
+  if (vendor.state.cpl() !== 0) return answer(EPERM);
   if (nr === VAPIC_POLL_IRQ) return answer(0n);
   if (nr >= 32n || (core.vm.capabilities.exitHypercall & (1 << Number(nr))) === 0) return answer(ENOSYS);
   const args = [Gpr.RBX, Gpr.RCX, Gpr.RDX, Gpr.RSI].map(read);

@@ -22,31 +22,31 @@ export function injectEvents(core: VcpuCore): VcpuExit | undefined {
     return undefined;
   }
   let isFree = true;
-  const isProtected = (vendor.cr0() & Cr0.PE) !== 0;
+  const isProtected = (vendor.controlRegisters.cr0() & Cr0.PE) !== 0;
   if (events.exceptionInjected) {
-    vendor.inject(events.exceptionEvent(isProtected));
+    vendor.events.inject(events.exceptionEvent(isProtected));
     isFree = false;
   } else if (events.exceptionPending) {
     injectException(core, isProtected);
     isFree = false;
   } else if (events.nmiInjected) {
-    vendor.inject(NMI_EVENT);
+    vendor.events.inject(NMI_EVENT);
     isFree = false;
   } else if (events.interruptInjected >= 0) {
-    vendor.inject(events.interruptEvent());
+    vendor.events.inject(events.interruptEvent());
     isFree = false;
   }
-  if (events.nmiPending && isFree && vendor.nmiAllowed()) {
+  if (events.nmiPending && isFree && vendor.events.nmiAllowed()) {
     events.nmiPending = false;
     events.nmiInjected = true;
-    vendor.setNmiMasked(true);
-    vendor.inject(NMI_EVENT);
+    vendor.nmis.set(true);
+    vendor.events.inject(NMI_EVENT);
     isFree = false;
   }
-  if (isFree && core.hasInterrupt && vendor.interruptAllowed()) {
+  if (isFree && core.hasInterrupt && vendor.events.interruptAllowed()) {
     events.interruptInjected = core.takeInterrupt();
     events.interruptSoft = false;
-    vendor.inject(events.interruptEvent());
+    vendor.events.inject(events.interruptEvent());
   }
   core.setWindows(core.hasInterrupt || wantsUserWindow(core), events.nmiPending);
   return undefined;
@@ -61,11 +61,11 @@ function injectException(core: VcpuCore, isProtected: boolean): void {
   const { events, vendor } = core;
   const { exception } = events;
   applyPayload(core);
-  if (setsResumeFlag(exception.vector)) vendor.setRflags(vendor.rflags() | Eflags.RF);
-  if (exception.vector === Vector.DB && (vendor.dr7() & DR7_GD) !== 0) vendor.setDr7(vendor.dr7() & ~DR7_GD);
+  if (setsResumeFlag(exception.vector)) vendor.debug.setRflags(vendor.debug.rflags() | Eflags.RF);
+  if (exception.vector === Vector.DB && (vendor.debug.dr7() & DR7_GD) !== 0) vendor.debug.setDr7(vendor.debug.dr7() & ~DR7_GD);
   events.exceptionPending = false;
   events.exceptionInjected = true;
-  vendor.inject(events.exceptionEvent(isProtected));
+  vendor.events.inject(events.exceptionEvent(isProtected));
 }
 
 /** Writes CR2 of a #PF, DR6 of a #DB (SDM Vol. 3B, 17.2.3: B0-B3 are replaced, the others stay). */

@@ -35,13 +35,13 @@ export class CoreMsrHost implements MsrHost {
     return this.#core.tscHz;
   }
   cr0(): number {
-    return this.#core.vendor.cr0();
+    return this.#core.vendor.controlRegisters.cr0();
   }
   efer(): number {
-    return this.#core.vendor.efer();
+    return this.#core.vendor.controlRegisters.efer();
   }
   setEfer(value: number): void {
-    this.#core.vendor.setEfer(value);
+    this.#core.vendor.controlRegisters.setEfer(value);
     this.#core.vendor.flushGuestTlb();
   }
   tsc(): bigint {
@@ -52,13 +52,13 @@ export class CoreMsrHost implements MsrHost {
   }
   setTscOffset(ticks: bigint): void {
     this.#core.tscOffset = BigInt.asUintN(64, ticks);
-    this.#core.vendor.setTscOffset(this.#core.tscOffset);
+    this.#core.vendor.state.setTscOffset(this.#core.tscOffset);
   }
   controlBlockMsr(index: number): bigint | undefined {
-    return this.#core.vendor.msr(index);
+    return this.#core.vendor.state.msr(index);
   }
   setControlBlockMsr(index: number, value: bigint): boolean {
-    return this.#core.vendor.setMsr(index, value);
+    return this.#core.vendor.state.setMsr(index, value);
   }
   processorMsr(index: number): bigint | undefined {
     try {

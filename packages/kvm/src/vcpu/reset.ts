@@ -8,7 +8,7 @@ export function resetVcpu(core: VcpuCore, init: boolean): void {
   const { registers } = cpu;
   vendor.reset(init);
   // The VMM that has the local APIC hears of CR8 (`setTpr`).
-  if (core.lapic === undefined) vendor.setTaskPriority(0, EVERY_PRIORITY);
+  if (core.lapic === undefined) vendor.priority.set(0, EVERY_PRIORITY);
   for (let gpr = 0; gpr < 16; gpr++) registers.setGprHalves(gpr, 0, 0);
   registers.setGprHalves(Gpr.RDX, core.cpuid.find(1, 0)?.eax ?? vm.host.model.signature, 0);
   registers.set64(State.cr2, 0n);
@@ -45,10 +45,10 @@ export function acceptInit(core: VcpuCore): void {
 /** Start-up IPI: real-address mode at vector * 4096. */
 export function acceptStartUp(core: VcpuCore, vector: number): void {
   const { vendor, segment } = core;
-  vendor.segment(Segment.CS, segment);
+  vendor.state.segment(Segment.CS, segment);
   segment.selector = vector << 8;
   segment.base = BigInt(vector) << 12n;
-  vendor.setSegment(Segment.CS, segment);
-  vendor.setRip(0, 0);
+  vendor.state.setSegment(Segment.CS, segment);
+  vendor.state.setRip(0, 0);
   core.mpState = 'runnable';
 }

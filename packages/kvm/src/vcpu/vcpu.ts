@@ -83,7 +83,7 @@ export class Vcpu {
   }
   /** RFLAGS.IF. */
   get ifFlag(): boolean {
-    return (this.#state().vendor.rflags() & 0x200) !== 0;
+    return (this.#state().vendor.debug.rflags() & 0x200) !== 0;
   }
   get cr8(): bigint {
     return BigInt(taskPriority(this.#state()));

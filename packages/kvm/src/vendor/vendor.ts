@@ -74,6 +74,99 @@ export interface DebugControl {
   readonly breakpoints: { readonly addresses: readonly [bigint, bigint, bigint, bigint]; readonly dr7: number } | undefined;
 }
 
+/** Registers in the control block: the instruction pointer, segments, descriptor tables, PDPTEs, MSRs. RSP and RAX are kept in step with `cpu.registers`, where KVM finds them. */
+export interface VendorState {
+  /** RIP as two signed halves. */
+  ripLow(): number;
+  ripHigh(): number;
+  setRip(low: number, high: number): void;
+  cpl(): number;
+  /** By `Segment` number: ES CS SS DS FS GS LDTR TR. Fills and returns `into`. */
+  segment(index: number, into: SegmentState): SegmentState;
+  setSegment(index: number, value: SegmentState): void;
+  gdtr(): DescriptorTableState;
+  setGdtr(value: DescriptorTableState): void;
+  idtr(): DescriptorTableState;
+  setIdtr(value: DescriptorTableState): void;
+  /** PDPTEs of PAE paging. */
+  pdptes(): readonly [bigint, bigint, bigint, bigint];
+  setPdptes(values: readonly [bigint, bigint, bigint, bigint]): void;
+  /** MSRs that the control block holds (EFER apart): undefined / false where it is not one of them, and the processor's own file has it. */
+  msr(index: number): bigint | undefined;
+  setMsr(index: number, value: bigint): boolean;
+  /** Added to the host's TSC for the guest. */
+  setTscOffset(ticks: bigint): void;
+}
+
+/** CR0, CR4 and EFER as the guest sees them. Nothing is checked but by hardware at entry: KVM has checked. */
+export interface VendorControlRegisters {
+  cr0(): number;
+  setCr0(value: number): void;
+  cr3(): bigint;
+  setCr3(value: bigint): void;
+  cr4(): number;
+  setCr4(value: number): void;
+  efer(): number;
+  setEfer(value: number): void;
+}
+
+/** RFLAGS and DR7 as the guest sees them, and what a debugger puts over them. */
+export interface VendorDebug {
+  rflags(): number;
+  setRflags(value: number): void;
+  dr7(): number;
+  setDr7(value: number): void;
+  control(control: DebugControl): void;
+}
+
+/** Events on their way into the guest. */
+export interface VendorEvents {
+  /** 0 none, 1 by STI, 2 by MOV SS (KVM_X86_SHADOW_INT_*: as KVM_GET_VCPU_EVENTS). */
+  shadow(): 0 | 1 | 2;
+  setShadow(shadow: 0 | 1 | 2): void;
+  /** A maskable interrupt, an NMI could be injected now. */
+  interruptAllowed(): boolean;
+  nmiAllowed(): boolean;
+  /** To be delivered by the next entry. At most one. */
+  inject(event: VendorEvent): void;
+  /** What the last exit interrupted the delivery of; taken once. */
+  takeInterruptedEvent(): VendorEvent | undefined;
+  /** Exit as soon as a maskable interrupt could be delivered. */
+  setInterruptWindow(wanted: boolean): void;
+}
+
+/** Blocking of NMIs. */
+export interface VendorNmis {
+  readonly masked: boolean;
+  set(masked: boolean): void;
+  /** Exit as soon as an NMI could be delivered. */
+  setWindow(wanted: boolean): void;
+}
+
+/** CR8, kept by the extension (TPR bits 7:4). */
+export interface VendorPriority {
+  get(): number;
+  /**
+   * @param threshold below which priority (0-15) a write is to exit (TPR threshold; on AMD-V CR8 writes exit instead where needed). `EVERY_PRIORITY`: each write exits as
+   * CONTROL_REGISTER, for a local APIC that is the user's
+   */
+  set(priority: number, threshold: number): void;
+}
+
+/** What exits besides what always does. */
+export interface VendorIntercepts {
+  /** HLT, PAUSE and MWAIT (KVM_CAP_X86_DISABLE_EXITS clears them); all do by default. */
+  idle(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void;
+  /** An exception, by vector. #MC and #AC never reach a guest unseen. */
+  exception(vector: number, intercept: boolean): void;
+}
+
+/** Which MSRs exit: by default all but `GUEST_OWN_MSRS`. */
+export interface VendorMsrIntercepts {
+  /** Whether reads, writes of an MSR exit. */
+  set(index: number, read: boolean, write: boolean): void;
+}
+
 /**
  * One virtual CPU, as the extension has it. General registers (but those that the control block holds), x87, SSE and XCR0 state, CR2, DR0-3, DR6 and the MSRs that
  * entry and exit leave alone stay in the processor between exits, where KVM reads and writes them (`cpu.registers`, `cpu.msrs`).
@@ -81,8 +174,14 @@ export interface DebugControl {
  */
 export interface VendorVcpu {
   readonly cpu: Cpu;
-
-  // Entry and exit
+  readonly state: VendorState;
+  readonly controlRegisters: VendorControlRegisters;
+  readonly debug: VendorDebug;
+  readonly events: VendorEvents;
+  readonly nmis: VendorNmis;
+  readonly priority: VendorPriority;
+  readonly intercepts: VendorIntercepts;
+  readonly msrIntercepts: VendorMsrIntercepts;
 
   /** The guest is in (VMX non-root operation, guest mode): after an `enter` that used up its instructions. */
   readonly isInGuest: boolean;
@@ -99,84 +198,8 @@ export interface VendorVcpu {
   readonly exits: Readonly<Record<string, number>>;
   /** Of an entry that was refused: which checks failed, with values and what would mend them, as text. */
   explainEntry(): string;
-
-  // Registers in the control block
-
-  /** RIP as two signed halves. */
-  ripLow(): number;
-  ripHigh(): number;
-  setRip(low: number, high: number): void;
-  /** RSP and RAX as `cpu.registers` has them: the vendor module keeps these in step with its control block. */
-  /** RFLAGS, as the guest sees it. */
-  rflags(): number;
-  setRflags(value: number): void;
-  cpl(): number;
-  /** By `Segment` number: ES CS SS DS FS GS LDTR TR. Fills and returns `into`. */
-  segment(index: number, into: SegmentState): SegmentState;
-  setSegment(index: number, value: SegmentState): void;
-  gdtr(): DescriptorTableState;
-  setGdtr(value: DescriptorTableState): void;
-  idtr(): DescriptorTableState;
-  setIdtr(value: DescriptorTableState): void;
-  /** CR0, CR4 as the guest sees them. `setCr0` and its kin do no checks but those of hardware at entry: KVM has checked. */
-  cr0(): number;
-  setCr0(value: number): void;
-  cr3(): bigint;
-  setCr3(value: bigint): void;
-  cr4(): number;
-  setCr4(value: number): void;
-  efer(): number;
-  setEfer(value: number): void;
-  dr7(): number;
-  setDr7(value: number): void;
-  /** PDPTEs of PAE paging. */
-  pdptes(): readonly [bigint, bigint, bigint, bigint];
-  setPdptes(values: readonly [bigint, bigint, bigint, bigint]): void;
-  /** MSRs that the control block holds (EFER apart): undefined / false where it is not one of them, and the processor's own file has it. */
-  msr(index: number): bigint | undefined;
-  setMsr(index: number, value: bigint): boolean;
-  /** Added to the host's TSC for the guest. */
-  setTscOffset(ticks: bigint): void;
   /** Ends the instruction that exited: RIP moves behind it, the interrupt shadow goes. Only after exits with `instructionLength` > 0. */
   skipInstruction(): void;
-
-  // Events
-
-  /** 0 none, 1 by STI, 2 by MOV SS (KVM_X86_SHADOW_INT_*: as KVM_GET_VCPU_EVENTS). */
-  interruptShadow(): 0 | 1 | 2;
-  setInterruptShadow(shadow: 0 | 1 | 2): void;
-  nmiMasked(): boolean;
-  setNmiMasked(masked: boolean): void;
-  /** A maskable interrupt, an NMI could be injected now. */
-  interruptAllowed(): boolean;
-  nmiAllowed(): boolean;
-  /** To be delivered by the next entry. At most one. */
-  inject(event: VendorEvent): void;
-  /** What the last exit interrupted the delivery of; taken once. */
-  takeInterruptedEvent(): VendorEvent | undefined;
-  /** Exit as soon as a maskable interrupt (an NMI) could be delivered. */
-  setInterruptWindow(wanted: boolean): void;
-  setNmiWindow(wanted: boolean): void;
-  /**
-   * CR8, kept by the extension (TPR bits 7:4), and below which priority (0-15) a write is to exit (TPR threshold; on AMD-V CR8 writes exit instead where needed). A threshold of
-   * `EVERY_PRIORITY`: each write exits as CONTROL_REGISTER, for a local APIC that is the user's.
-   */
-  taskPriority(): number;
-  setTaskPriority(priority: number, threshold: number): void;
-
-  // What exits
-
-  setDebug(control: DebugControl): void;
-  /** MSRs that the vendor module lets through to the processor by itself; all others exit. */
-  readonly msrsLetThrough: readonly number[];
-  /** Whether reads, writes of an MSR exit. */
-  setMsrIntercept(index: number, read: boolean, write: boolean): void;
-  /** HLT, PAUSE and MWAIT exit (KVM_CAP_X86_DISABLE_EXITS clears them); all do by default. */
-  setIdleExits(exits: { readonly hlt: boolean; readonly pause: boolean; readonly mwait: boolean }): void;
-  /** #UD, #GP ... exit besides (KVM_CAP_EXCEPTION_PAYLOAD and the emulator of VMware backdoors have no need here): by vector. #MC and #AC never reach a guest unseen. */
-  setExceptionIntercept(vector: number, intercept: boolean): void;
-
-  // Memory
 
   /** The second stage's tables changed: forget what was cached of them for this virtual CPU. */
   flushTlb(): void;

@@ -6,6 +6,7 @@ import { GuestMsrs } from '../msrs/guest-msrs.ts';
 import type { MsrFilter } from '../msrs/msr-filter.ts';
 import { VcpuCore } from '../vcpu/core.ts';
 import { CoreMsrHost } from '../vcpu/msr-host.ts';
+import { GUEST_OWN_MSRS } from '../vendor/guest-own-msrs.ts';
 import type { VendorVcpu } from '../vendor/vendor.ts';
 import type { InterruptControllers } from './interrupt-controllers.ts';
 import type { VmContext } from './vm-context.ts';
@@ -36,15 +37,15 @@ export function makeVcpu(id: number, parts: VcpuParts): VcpuCore {
   core.lapic = controllers.createLapic(core);
   if (core.lapic !== undefined) core.mpState = isBootstrap ? 'runnable' : 'uninitialized';
   // Virtual CPUs take turns by instructions executed: one that spins costs the others nothing, so PAUSE need not exit.
-  vendor.setIdleExits({ hlt: !capabilities.guestHalts, pause: false, mwait: !capabilities.guestMonitors });
+  vendor.intercepts.idle({ hlt: !capabilities.guestHalts, pause: false, mwait: !capabilities.guestMonitors });
   interceptByFilter(vendor, context.msrFilter);
   core.reset(false);
   // The guest's TSC begins at 0 when its virtual CPU is made, and the VM's clock with it.
-  vendor.setTscOffset(core.tscOffset);
+  vendor.state.setTscOffset(core.tscOffset);
   return core;
 }
 
 /** MSRs that the hardware would let through exit where the filter denies them. */
 export function interceptByFilter(vendor: VendorVcpu, filter: MsrFilter): void {
-  for (const index of vendor.msrsLetThrough) vendor.setMsrIntercept(index, !filter.allows(index, false), !filter.allows(index, true));
+  for (const index of GUEST_OWN_MSRS) vendor.msrIntercepts.set(index, !filter.allows(index, false), !filter.allows(index, true));
 }

@@ -35,7 +35,7 @@ export function getDebugRegs(core: VcpuCore): KvmDebugRegs {
   return {
     db: [db(0), db(1), db(2), db(3)],
     dr6: BigInt(registers.get32(State.dr6) >>> 0),
-    dr7: BigInt(core.vendor.dr7() >>> 0),
+    dr7: BigInt(core.vendor.debug.dr7() >>> 0),
   };
 }
 
@@ -45,7 +45,7 @@ export function setDebugRegs(core: VcpuCore, { db, dr6, dr7 }: KvmDebugRegs): vo
     registers.set64(State.dr + n * 8, BigInt.asUintN(64, value));
   });
   registers.set32(State.dr6, Number(BigInt.asIntN(32, dr6)));
-  core.vendor.setDr7(Number(BigInt.asIntN(32, dr7)));
+  core.vendor.debug.setDr7(Number(BigInt.asIntN(32, dr7)));
   core.stateChanged();
 }
 
@@ -73,9 +73,9 @@ export function getVcpuEvents(core: VcpuCore): KvmVcpuEvents {
       injected: events.interruptInjected >= 0 && !events.interruptSoft,
       nr: Math.max(0, events.interruptInjected),
       soft: false,
-      shadow: SHADOWS[vendor.interruptShadow()],
+      shadow: SHADOWS[vendor.events.shadow()],
     },
-    nmi: { injected: events.nmiInjected, pending: events.nmiPending, masked: vendor.nmiMasked() },
+    nmi: { injected: events.nmiInjected, pending: events.nmiPending, masked: vendor.nmis.masked },
     sipiVector: Math.max(0, events.sipi),
     tripleFault: { pending: capabilities.tripleFaultEvent && events.tripleFault },
   };
@@ -102,10 +102,10 @@ export function setVcpuEvents(core: VcpuCore, state: KvmVcpuEvents): void {
   events.interruptInjected = interrupt.injected ? interrupt.nr : -1;
   events.interruptSoft = interrupt.soft;
   const shadow = SHADOWS.indexOf((interrupt.shadow & 3) as 0 | 1 | 2);
-  vendor.setInterruptShadow(Math.max(0, shadow) as 0 | 1 | 2);
+  vendor.events.setShadow(Math.max(0, shadow) as 0 | 1 | 2);
   events.nmiInjected = nmi.injected;
   events.nmiPending = nmi.pending;
-  vendor.setNmiMasked(nmi.masked);
+  vendor.nmis.set(nmi.masked);
   if (core.mpState === 'initReceived' && state.sipiVector !== 0) events.sipi = state.sipiVector;
   if (core.vm.capabilities.tripleFaultEvent) events.tripleFault = state.tripleFault.pending;
   core.stateChanged();

@@ -45,8 +45,8 @@ const NAMES = Object.keys(GPRS) as (keyof typeof GPRS)[];
 
 export function getRegs(core: VcpuCore): KvmRegs {
   const { vendor, cpu } = core;
-  const rip = (BigInt(vendor.ripHigh() >>> 0) << 32n) | BigInt(vendor.ripLow() >>> 0);
-  const regs = { rip, rflags: BigInt(vendor.rflags() >>> 0) } as KvmRegs;
+  const rip = (BigInt(vendor.state.ripHigh() >>> 0) << 32n) | BigInt(vendor.state.ripLow() >>> 0);
+  const regs = { rip, rflags: BigInt(vendor.debug.rflags() >>> 0) } as KvmRegs;
   for (const name of NAMES) regs[name] = cpu.registers.gpr(GPRS[name]);
   return regs;
 }
@@ -58,8 +58,8 @@ export function setRegs(core: VcpuCore, regs: Partial<KvmRegs>): void {
     const value = regs[name];
     if (value !== undefined) cpu.registers.setGpr(GPRS[name], BigInt.asUintN(64, value));
   }
-  if (regs.rip !== undefined) vendor.setRip(Number(BigInt.asIntN(32, regs.rip)), Number(BigInt.asIntN(32, regs.rip >> 32n)));
-  if (regs.rflags !== undefined) vendor.setRflags(Number(BigInt.asIntN(32, regs.rflags)) | 2);
+  if (regs.rip !== undefined) vendor.state.setRip(Number(BigInt.asIntN(32, regs.rip)), Number(BigInt.asIntN(32, regs.rip >> 32n)));
+  if (regs.rflags !== undefined) vendor.debug.setRflags(Number(BigInt.asIntN(32, regs.rflags)) | 2);
   events.exceptionPending = false;
   core.stateChanged();
 }

@@ -84,7 +84,7 @@ const FIELDS = [
 ] as const;
 
 function getSegment(core: VcpuCore, name: SegmentName): KvmSegment {
-  const { selector, base, limit, attributes } = core.vendor.segment(SEGMENTS[name], core.segment);
+  const { selector, base, limit, attributes } = core.vendor.state.segment(SEGMENTS[name], core.segment);
   const segment = { base, limit, selector } as KvmSegment;
   for (const [field, bit, mask] of FIELDS) segment[field] = (attributes >>> bit) & mask;
   return segment;
@@ -96,7 +96,12 @@ function setSegment(core: VcpuCore, name: SegmentName, segment: KvmSegment): voi
   // As KVM: a segment that is not present cannot be used.
   if (segment.unusable !== 0 || segment.present === 0) attributes |= 1 << 16;
   const { selector, base, limit } = segment;
-  core.vendor.setSegment(SEGMENTS[name], { selector: selector & 0xffff, base: BigInt.asUintN(64, base), limit: limit >>> 0, attributes });
+  core.vendor.state.setSegment(SEGMENTS[name], {
+    selector: selector & 0xffff,
+    base: BigInt.asUintN(64, base),
+    limit: limit >>> 0,
+    attributes,
+  });
 }
 
 export function getSregs(core: VcpuCore): KvmSregs {
@@ -106,31 +111,34 @@ export function getSregs(core: VcpuCore): KvmSregs {
 }
 
 export function getSregs2(core: VcpuCore): KvmSregs2 {
-  const isPae = (core.vendor.cr0() & Cr0.PG) !== 0 && (core.vendor.cr4() & Cr4.PAE) !== 0 && (core.vendor.efer() & Efer.LMA) === 0;
-  return { ...common(core), pdptrsValid: isPae, pdptrs: isPae ? core.vendor.pdptes() : [0n, 0n, 0n, 0n] };
+  const isPae =
+    (core.vendor.controlRegisters.cr0() & Cr0.PG) !== 0 &&
+    (core.vendor.controlRegisters.cr4() & Cr4.PAE) !== 0 &&
+    (core.vendor.controlRegisters.efer() & Efer.LMA) === 0;
+  return { ...common(core), pdptrsValid: isPae, pdptrs: isPae ? core.vendor.state.pdptes() : [0n, 0n, 0n, 0n] };
 }
 
 function common(core: VcpuCore): Omit<KvmSregs, 'interruptBitmap'> {
   const { vendor, cpu } = core;
   const segments = Object.fromEntries(SEGMENT_NAMES.map((name) => [name, getSegment(core, name)])) as Record<SegmentName, KvmSegment>;
-  const gdt = vendor.gdtr();
-  const idt = vendor.idtr();
+  const gdt = vendor.state.gdtr();
+  const idt = vendor.state.idtr();
   return {
     ...segments,
     gdt: { base: gdt.base, limit: gdt.limit },
     idt: { base: idt.base, limit: idt.limit },
-    cr0: BigInt(vendor.cr0() >>> 0),
+    cr0: BigInt(vendor.controlRegisters.cr0() >>> 0),
     cr2: cpu.registers.get64(State.cr2),
-    cr3: vendor.cr3(),
-    cr4: BigInt(vendor.cr4() >>> 0),
+    cr3: vendor.controlRegisters.cr3(),
+    cr4: BigInt(vendor.controlRegisters.cr4() >>> 0),
     cr8: BigInt(taskPriority(core)),
-    efer: BigInt(vendor.efer() >>> 0),
+    efer: BigInt(vendor.controlRegisters.efer() >>> 0),
     apicBase: core.msrs.read(IA32_APIC_BASE, true) ?? 0n,
   };
 }
 
 export function taskPriority(core: VcpuCore): number {
-  return core.lapic === undefined ? core.vendor.taskPriority() : core.lapic.taskPriority >>> 4;
+  return core.lapic === undefined ? core.vendor.priority.get() : core.lapic.taskPriority >>> 4;
 }
 
 /** KVM_SET_SREGS. @throws {InvalidStateError} values of CR0, CR4 and EFER that no processor can have together; nothing is changed then */
@@ -169,18 +177,18 @@ function setCommon(
     );
   }
   const { vendor, cpu } = core;
-  vendor.setEfer(efer);
-  vendor.setCr0(cr0);
-  vendor.setCr4(cr4);
-  vendor.setCr3(sregs.cr3);
+  vendor.controlRegisters.setEfer(efer);
+  vendor.controlRegisters.setCr0(cr0);
+  vendor.controlRegisters.setCr4(cr4);
+  vendor.controlRegisters.setCr3(sregs.cr3);
   cpu.registers.set64(State.cr2, sregs.cr2);
   for (const name of SEGMENT_NAMES) setSegment(core, name, sregs[name]);
-  vendor.setGdtr({ base: sregs.gdt.base, limit: sregs.gdt.limit & 0xffff });
-  vendor.setIdtr({ base: sregs.idt.base, limit: sregs.idt.limit & 0xffff });
+  vendor.state.setGdtr({ base: sregs.gdt.base, limit: sregs.gdt.limit & 0xffff });
+  vendor.state.setIdtr({ base: sregs.idt.base, limit: sregs.idt.limit & 0xffff });
   const isPae = (cr0 & Cr0.PG) !== 0 && (cr4 & Cr4.PAE) !== 0 && (efer & Efer.LMA) === 0;
-  if (isPae) vendor.setPdptes(pdptrs ?? pdptesAt(core, Number(sregs.cr3 & 0xffffffe0n)));
+  if (isPae) vendor.state.setPdptes(pdptrs ?? pdptesAt(core, Number(sregs.cr3 & 0xffffffe0n)));
   const priority = Number(sregs.cr8 & 15n);
-  if (core.lapic === undefined) vendor.setTaskPriority(priority, EVERY_PRIORITY);
+  if (core.lapic === undefined) vendor.priority.set(priority, EVERY_PRIORITY);
   else if (core.lapic.taskPriority >>> 4 !== priority) core.lapic.taskPriority = priority << 4;
   vendor.flushGuestTlb();
   core.stateChanged();
