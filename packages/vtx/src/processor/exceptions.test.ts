@@ -29,3 +29,17 @@ describe('an exception while another is delivered exits by its own bit, before t
     expect(reported(divided(0n, [0, 8]))).toEqual([ExitReason.TRIPLE_FAULT, 0, 0]);
   });
 });
+
+test('RF that software exceptions and INT n save is 0, whatever it was (28.3.3; Vol. 3B, 17.3.1.1)', () => {
+  const RF = 0x1_0000;
+  const state = { GUEST_RFLAGS: 0x1_0002n, EXCEPTION_BITMAP: 0xan };
+  for (const code of [[0xcc], [0xf1]]) {
+    const m = new VmxMachine().ready('64-bit', state).code(code);
+    expect([m.enter(), m.field('GUEST_RFLAGS') & RF]).toEqual([ExitReason.EXCEPTION_NMI, 0]);
+  }
+  const m = new VmxMachine()
+    .ready('64-bit', state)
+    .code([0xcd, 0x20])
+    .eptEntry(Guest.STACK - 0x1000, 0);
+  expect([m.enter(), m.field('GUEST_RFLAGS') & RF]).toEqual([ExitReason.EPT_VIOLATION, 0]);
+});

@@ -245,6 +245,9 @@ export class Cpu implements EngineHost {
   /** INT n, INT3, INTO, INT1: delivers at once; the return address is the next instruction. */
   softwareInterrupt(vector: number, type: EventType): void {
     this.skipSingleStep();
+    const { registers } = this;
+    // SDM Vol. 3B, 17.3.1.1: RF of the frame is 0, whatever it was.
+    registers.set32(State.eflags, registers.get32(State.eflags) & ~Eflags.RF);
     const event = this.delivering.set(vector, type, this.nextRipLow, this.nextRipHigh);
     event.length = this.engine.currentInsn().length;
     this.#deliver(event, false);
