@@ -11,6 +11,7 @@ const invalidate = (find: string, replace: string): Mutation => change(`${PROCES
 const access = (find: string, replace: string): Mutation => change('packages/vtx/src/vmcs/access.ts', find, replace);
 const areas = (find: string, replace: string): Mutation => change(`${PROCESSOR}/msr-areas.ts`, find, replace);
 const hostState = (find: string, replace: string): Mutation => change(`${PROCESSOR}/host-state.ts`, find, replace);
+const guestState = (find: string, replace: string): Mutation => change(`${PROCESSOR}/guest-state.ts`, find, replace);
 const check = (file: string, find: string, replace: string): Mutation => change(`${CHECKS}/${file}.ts`, find, replace);
 const stateCheck = (find: string, replace: string): Mutation => check('guest/non-register-state', find, replace);
 const segmentCheck = (find: string, replace: string): Mutation => check('guest/segments', find, replace);
@@ -89,5 +90,17 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
   'vtx-two-vmcs': pointers(
     "if (region !== undefined) region.vmcs.launchState = 'clear';",
     "if (op.current !== undefined) op.current.vmcs.launchState = 'clear';",
+  ),
+  'vtx-entry-loads': guestState('(i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | DR7_ONE', 'i32[v + W_GUEST_DR7]!'),
+  'vtx-entry-segments': guestState(
+    'i32[v + p.attributesWord]!, i32[v + p.limitWord]!, low, high',
+    'i32[v + p.attributesWord]!, -1, low, high',
+  ),
+  'vtx-exit-saves': guestState('controls.hasExit(ExitControl.saveIa32Efer)', 'true'),
+  'vtx-exit-saves-segments': guestState('p.base, segments[p.imageWord]!, segments[p.imageWord + 1]!', 'p.base, segments[p.imageWord]!, 0'),
+  'vtx-capability-msrs': change(
+    `${PROCESSOR}/feature-control.ts`,
+    '.capabilities.msrs[name] ?? raise(Vector.GP, 0)',
+    '.capabilities.msrs[name] ?? 0n',
   ),
 };

@@ -1,10 +1,12 @@
 import type { Rom } from '../../rom.ts';
 import { vtxEntryControlRoms } from './entry-controls.ts';
 import { vtxGuestSegmentCheckRoms } from './guest-segment-checks.ts';
+import { vtxGuestStateRoms } from './guest-state.ts';
 import { vtxGuestStateCheckRoms } from './guest-state-checks.ts';
 import { vtxHostStateRoms } from './host-state.ts';
 import { vtxHostStateCheckRoms } from './host-state-checks.ts';
 import { vtxMsrAreaRoms } from './msr-areas.ts';
+import { vmxCapabilityRoms } from './vmx-capabilities.ts';
 import { vmxInstructionRoms } from './vmx-instructions.ts';
 import { vmxOperandRoms } from './vmx-operands.ts';
 
@@ -18,4 +20,6 @@ export const vtxEntryRoms: readonly Rom[] = [
   ...vtxGuestSegmentCheckRoms,
   ...vtxMsrAreaRoms,
   ...vtxHostStateRoms,
+  ...vtxGuestStateRoms,
+  ...vmxCapabilityRoms,
 ];
