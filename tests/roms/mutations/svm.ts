@@ -20,6 +20,8 @@ export const svmMutations: Readonly<Record<string, Mutation>> = {
   'svm-rdtsc': change(`${SYSTEM}/processor.ts`, '(cpu.registers.get32(State.cr4) & Cr4.TSD) !== 0 && cpu.cpl > 0', 'false'),
   'svm-invd-wbinvd': change(`${SYSTEM}/processor.ts`, "cacheControl('INVD')", "cacheControl('WBINVD')"),
   'svm-pause': interceptor("if (mnemonic === 'PAUSE' && this.#filtersPause()) return false;", "if (mnemonic === 'PAUSE') return false;"),
+  'svm-init': interceptor('this.#cpu.raiseInit();', ''),
+  'svm-pause-filter': interceptor('return --this.#pausesLeft >= 0;', 'return --this.#pausesLeft > 0;'),
   'svm-monitor-mwait': change(`${SYSTEM}/processor.ts`, 'if (cpu.cpl !== 0) raise(Vector.UD);', 'cpu.requireCpl0();'),
   'svm-pushf-popf-iret': change(
     `${SYSTEM}/flags.ts`,

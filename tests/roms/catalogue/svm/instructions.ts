@@ -1,5 +1,5 @@
 import { svm } from '../../prelude/svm-attempt.ts';
-import { SVM_AGAIN, svmSkip } from '../../prelude/svm-host.ts';
+import { SVM_AGAIN, svmSkip, vmcb } from '../../prelude/svm-host.ts';
 import { SvmMemory } from '../../prelude/svm-memory.ts';
 import type { Rom } from '../../rom.ts';
 import { BOCHS_V86, svmRom } from './svm-rom.ts';
@@ -14,9 +14,12 @@ const TCG = {
   invd: 'checks no intercept of INVD; table 15-7.',
   int3: 'takes INT3 and INTO for INT n; 15.7.2, 15.12.4.',
   int1: 'has no INT1; table 15-7.',
+  pauseFilter: 'has no pause filter; 15.14.4.',
   xsetbv: 'checks no intercept of XSETBV; table 15-7.',
 } as const;
 const BOCHS_ADDRESS = 'checks the address behind the intercept; table 15-7 has #GP first.';
+/** How many have been executed is in RBX. */
+const PAUSES = 'pause\nmov ebx, 1\npause\nmov ebx, 2\npause\nmov ebx, 3\npause\nmov ebx, 4';
 const MODES = ['ring3', 'compatibility', 'paging32', 'pae', 'protected', 'protected16', 'real', 'pagedReal'] as const;
 
 export const svmInstructionRoms: readonly Rom[] = [
@@ -83,6 +86,24 @@ export const svmInstructionRoms: readonly Rom[] = [
     svm('PAUSE in 32-bit code', 'pause', { mode: 'paging32', intercepts: ['PAUSE'] }),
     svm('not intercepted', 'pause'),
     svm('NOP is none', 'nop', { intercepts: ['PAUSE'] }),
+  ]),
+  svmRom('svm-pause-filter', 'PAUSE with a filter count: VMRUN loads the counter, each PAUSE counts down (APM Vol. 2 15.14.4)', [
+    svm('count 0', PAUSES, { intercepts: ['PAUSE'], fields: { PAUSE_FILTER_COUNT: 0 } }),
+    svm('count 1', PAUSES, { intercepts: ['PAUSE'], fields: { PAUSE_FILTER_COUNT: 1 }, qemu: TCG.pauseFilter }),
+    svm('count 3', PAUSES, { intercepts: ['PAUSE'], fields: { PAUSE_FILTER_COUNT: 3 }, qemu: TCG.pauseFilter }),
+    svm('count 9, more than there are', PAUSES, { intercepts: ['PAUSE'], fields: { PAUSE_FILTER_COUNT: 9 }, qemu: TCG.pauseFilter }),
+    svm('without the intercept', PAUSES, { fields: { PAUSE_FILTER_COUNT: 1 } }),
+    svm('VMRUN begins anew', PAUSES, {
+      intercepts: ['PAUSE'],
+      fields: { PAUSE_FILTER_COUNT: 2 },
+      qemu: TCG.pauseFilter,
+      after: `add qword ${vmcb('RIP')}, 2\n${SVM_AGAIN}`,
+    }),
+    svm('a threshold, PAUSEs close together', PAUSES, {
+      intercepts: ['PAUSE'],
+      fields: { PAUSE_FILTER_COUNT: 3, PAUSE_FILTER_THRESHOLD: 0xffff },
+      qemu: TCG.pauseFilter,
+    }),
   ]),
   svmRom(
     'svm-monitor-mwait',

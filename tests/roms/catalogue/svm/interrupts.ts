@@ -12,6 +12,8 @@ const apic = (register: number, value: number): string => `mov edi, ${APIC + reg
 const APIC_ON = apic(0xf0, 0x13f);
 /** A self-IPI: it waits, as GIF or RFLAGS.IF of the host are clear. */
 const ipi = (vector: number): string => `${APIC_ON}\n${apic(0x300, 0x44000 | vector)}`;
+/** An INIT IPI to the CPU itself, in the guest. */
+const INIT = `mov edi, ${APIC + 0x300}\nmov dword [rdi + 0x10], 0\nmov dword [rdi], 0x4500`;
 const NMI = `${APIC_ON}\n${apic(0x300, 0x4400)}`;
 /** The host takes what waits, prints it at the start of a line, and ends it. */
 const take = (vector: number, bits: number, sti: 'sti' | '' = ''): string => `
@@ -233,5 +235,21 @@ export const svmInterruptRoms: readonly Rom[] = [
       svm('raised, it does not', 'mov eax, 3\nmov cr8, rax\nsti\nmov ebx, 1\nmov ebx, 2', { fields: { ...VIRQ, V_INTR_MASKING: 1 } }),
     ],
     { without: { peer: 'qemu', why: 'ends in an assertion of its own.' } },
+  ),
+  svmRom(
+    'svm-init',
+    'INIT: intercepted it exits and stays pending for the host, which GIF holds it back from (APM Vol. 2 15.13.4, 15.17)',
+    [
+      svm('sent by the guest', `${INIT}\nmov ebx, 1\nmov ebx, 2`, { intercepts: ['INIT'], before: APIC_ON }),
+      svm('it is pending still', 'mov ebx, 1', { intercepts: ['INIT'] }),
+      svm('it comes before an NMI', 'mov ebx, 1', { intercepts: ['INIT', 'NMI'], before: NMI }),
+      svm('it comes before an interrupt, in a shadow', 'mov ebx, 1', {
+        intercepts: ['INIT', 'INTR'],
+        fields: { ...IF, INTERRUPT_SHADOW: 1 },
+        before: ipi(0x31),
+      }),
+      svm('it comes in real mode', 'mov bx, 1', { mode: 'real', intercepts: ['INIT'] }),
+    ],
+    { without: { peer: 'qemu', why: 'TCG checks no intercept of INIT: it resets.' } },
   ),
 ];
