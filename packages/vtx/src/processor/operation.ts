@@ -157,6 +157,14 @@ export class VmxOperation implements Layer {
     this.timer.waits();
   }
 
+  /** 26.5.2: the monitor trap flag's exit comes behind the first iteration of a repeated string instruction. */
+  get stepsIterations(): boolean {
+    return this.monitorTrapAt !== Number.POSITIVE_INFINITY && this.monitorTrapAt === this.cpu.instructions + 1;
+  }
+  stepped(): void {
+    this.monitorTrapAt = this.cpu.instructions;
+  }
+
   get #nmiWindowIsOpen(): boolean {
     if (!this.controls.hasPrimary(Primary.nmiWindowExiting)) return false;
     return !this.cpu.nmiBlocked && this.cpu.interruptShadow !== InterruptShadow.MOV_SS;

@@ -389,7 +389,8 @@ export class Cpu implements EngineHost {
   #step(): Exit {
     const { registers, engine } = this;
     const flags = registers.get32(State.eflags);
-    const one = (flags & (Eflags.TF | Eflags.RF)) !== 0 || this.interruptShadow !== 0 || this.debug.hasInstructionBreakpoints;
+    const iterates = this.#layer?.stepsIterations === true;
+    const one = iterates || (flags & (Eflags.TF | Eflags.RF)) !== 0 || this.interruptShadow !== 0 || this.debug.hasInstructionBreakpoints;
     if (this.debug.hasInstructionBreakpoints && (flags & Eflags.RF) === 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
       const bits = this.debug.instructionBreakpoints();
       if (bits !== 0) {
@@ -399,10 +400,13 @@ export class Cpu implements EngineHost {
       }
     }
     this.#ripBefore = registers.get32(State.rip);
-    const exit = one ? engine.executeOne() : engine.execute();
+    const exit = one ? engine.executeOne(iterates) : engine.execute();
     if (exit === Exit.SYSTEM) return this.#system(flags);
     if (exit === Exit.FAULT) this.#wasmFault();
-    else if (exit !== Exit.RESTART && one) this.#completed(flags);
+    else if (exit !== Exit.RESTART && one) {
+      this.#completed(flags);
+      if (iterates) this.#layer?.stepped?.();
+    }
     return exit;
   }
 

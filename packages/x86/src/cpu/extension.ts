@@ -58,6 +58,9 @@ export interface Layer {
   readonly stage: SecondStage | null;
   /** Keeps its guest's translations apart from others' (VPID or ASID with EPTP or nCR3): 1 to 2^20; 0 is the machine itself. */
   readonly addressSpaceTag: number;
+  /** The next step is to be one instruction, or one iteration of a repeated string instruction; `stepped` is called after it where it raised nothing. */
+  readonly stepsIterations?: boolean;
+  stepped?(): void;
   /** Whether a pending external interrupt, an NMI, is taken (or exits) at this boundary. `unmasked`: by the guest's own RFLAGS.IF and shadow; by its blocking of NMIs. */
   acceptsInterrupt(unmasked: boolean): boolean;
   acceptsNmi(unmasked: boolean): boolean;

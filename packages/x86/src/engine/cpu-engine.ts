@@ -72,9 +72,9 @@ export class CpuEngine implements Engine, CodeUser {
     this.#lastInRegions = inRegions;
     return exit;
   }
-  executeOne(): Exit {
+  executeOne(iterates = false): Exit {
     const before = this.#budget;
-    const exit = this.#runAlone();
+    const exit = this.#runAlone(iterates);
     this.#instructions += before - this.#budget;
     this.#link = 0;
     return this.#takeLeave(exit);
@@ -350,7 +350,7 @@ export class CpuEngine implements Engine, CodeUser {
   // One instruction
 
   /** Runs the instruction at RIP by itself. NEXT when it is through (or a REP has done a part). */
-  #runAlone(): Exit {
+  #runAlone(iterates = false): Exit {
     const mode = this.#mode;
     const low = this.#field(State.rip);
     const high = this.#field(State.rip + 4);
@@ -368,7 +368,7 @@ export class CpuEngine implements Engine, CodeUser {
     const offset = linearLow & 0xfff;
     this.#setRipBase(low, high, offset);
     const budget = this.#budget;
-    const isStepping = (this.#field(State.eflags) & EFLAGS_TF) !== 0;
+    const isStepping = iterates || (this.#field(State.eflags) & EFLAGS_TF) !== 0;
     this.#setField(State.repeatLimit, isStepping ? 1 : REPEAT_LIMIT);
     // With no budget left, a jump into a block comes back at once.
     this.#setField(State.budget, 0);

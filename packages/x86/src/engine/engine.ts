@@ -77,9 +77,9 @@ export interface Engine {
   execute(): Exit;
   /**
    * Runs exactly one instruction (single step, interrupt shadow), interpreted, and takes one from the budget. A repeated string instruction makes one iteration with
-   * EFLAGS.TF set, otherwise up to some thousands: while it is not through, RIP stays and the budget too.
+   * EFLAGS.TF set or where `iterates`, otherwise up to some thousands: while it is not through, RIP stays and the budget too.
    */
-  executeOne(): Exit;
+  executeOne(iterates?: boolean): Exit;
   /** The decoded instruction at RIP, after Exit.SYSTEM. */
   currentInsn(): Insn;
   readonly linear: LinearAccess;
