@@ -98,8 +98,8 @@ export class CpuEngine implements Engine, CodeUser {
     this.memory.select();
     this.#checkJumpStamp();
   }
-  invalidatePage(linearLow: number, _linearHigh: number): void {
-    this.memory.tlb.clearPage(linearLow);
+  invalidatePage(linearLow: number, linearHigh: number): void {
+    this.memory.tlb.clearPage(linearLow, linearHigh);
   }
   flushTag(tag: number): void {
     this.memory.tlb.clearSpaces(tag * PCIDS, tag * PCIDS + PCIDS - 1);

@@ -117,6 +117,7 @@ export class LinearMemory {
     }
     this.host = page + (low & 0xfff);
     if (watched || kind === AccessKind.USER_ALIGNED || (result.allowed & Access.READ) === 0) return true;
+    if (result.level > 1) this.tlb.noteLargePage(low, high, result.level);
     if (!write) set.fill(low, high, page, false, result.global);
     else if ((result.allowed & Access.WRITE) !== 0 && (physical.pageFlags(result.pa) & FAST_WRITE) === PageFlag.WRITABLE)
       set.fill(low, high, page, true, result.global);
@@ -137,7 +138,10 @@ export class LinearMemory {
     }
     this.gpa = result.pa;
     const page = physical.hostPage(result.pa);
-    if (page >= 0) set.fillFetch(low, high, page, result.global);
+    if (page >= 0) {
+      if (result.level > 1) this.tlb.noteLargePage(low, high, result.level);
+      set.fillFetch(low, high, page, result.global);
+    }
     return page;
   }
 

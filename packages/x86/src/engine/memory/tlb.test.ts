@@ -71,12 +71,40 @@ test('INVLPG forgets a page, global or not, with the jumps that lead there, and 
     current.fillFetch(low, 0, low + 0x4000, true);
     current.fillJump(low + 4, 0, low + 8, true);
   }
-  tlb.clearPage(0x1abc);
+  tlb.clearPage(0x1abc, 0);
   expect([current.find(0x1000, 0, 4, false), current.findFetch(0x1000, 0), jumpAt(tlb, memory.i32, 0x1004)]).toEqual([-1, -1, 0]);
   expect([current.find(0x2000, 0, 4, false), current.findFetch(0x2000, 0), jumpAt(tlb, memory.i32, 0x2004)]).toEqual([
     0x6000, 0x6000, 0x2008,
   ]);
 });
+
+test.each([
+  [2, 0x40_0000, 0x7f_f000, 0x80_2000],
+  [3, 0x4000_0000, 0x7fff_f000, 0x8000_2000],
+])(
+  'INVLPG forgets all pieces of a large page of level %i, in every set, by any of its addresses (SDM Vol. 3A, 4.10.4.1)',
+  (level, first, last, other) => {
+    const tlb = make();
+    const [set] = tlb.sets.slice(-1) as [Tlb['current']];
+    for (const low of [first, last | 0, other | 0]) {
+      for (const write of [false, true]) set.fill(low, 5, 0x5000, write, true);
+      set.fillFetch(low, 5, 0x5000, true);
+      if (low !== (other | 0)) tlb.noteLargePage(low, 5, level);
+    }
+    const known = (low: number): boolean[] => [
+      set.find(low | 0, 5, 4, false) >= 0,
+      set.find(low | 0, 5, 4, true) >= 0,
+      set.findFetch(low | 0, 5) >= 0,
+    ];
+    tlb.clearPage(other | 0, 5);
+    expect(known(first)).toEqual([true, true, true]);
+    tlb.clearPage((first + 0x12345) | 0, 5);
+    expect([known(first), known(last)]).toEqual([
+      [false, false, false],
+      [false, false, false],
+    ]);
+  },
+);
 
 test('dropping the write tags of a page leaves its read tags', () => {
   const tlb = make();

@@ -1,5 +1,6 @@
 import type { MachineMemory } from '@minusone/memory';
 import { State } from '../../state/layout.ts';
+import { LargePages, PageMask } from './large-pages.ts';
 import {
   JUMP_ENTRIES,
   JUMP_ENTRY_BYTES,
@@ -122,18 +123,36 @@ export class TlbSet {
   }
 
   /** Forgets one page (or, cheaply, more). */
-  clearPage(low: number): void {
+  clearPage(low: number, mask: PageMask): void {
+    if (mask === PageMask.HUGE) this.clear();
+    else if (mask === PageMask.LARGE) this.#clearLargePage(low);
+    else {
+      const i32 = this.#i32;
+      const index = (low >>> 12) & (TLB_ENTRIES - 1);
+      i32[this.#word(index)] = NONE;
+      i32[this.#word(TLB_ENTRIES + index)] = NONE;
+      this.#fetchLow[(low >>> 12) & (FETCH_ENTRIES - 1)] = NONE;
+      this.#clearJumpsTo(low, mask);
+    }
+  }
+  #clearLargePage(low: number): void {
     const i32 = this.#i32;
-    const index = (low >>> 12) & (TLB_ENTRIES - 1);
-    i32[this.#word(index)] = NONE;
-    i32[this.#word(TLB_ENTRIES + index)] = NONE;
-    this.#fetchLow[(low >>> 12) & (FETCH_ENTRIES - 1)] = NONE;
+    const fetches = this.#fetchLow;
+    for (let index = 0; index < 2 * TLB_ENTRIES; index++) {
+      const at = this.#word(index);
+      if ((((i32[at] as number) ^ low) & PageMask.LARGE) === 0) i32[at] = NONE;
+    }
+    for (let at = 0; at < FETCH_ENTRIES; at++) if ((((fetches[at] as number) ^ low) & PageMask.LARGE) === 0) fetches[at] = NONE;
+    this.#clearJumpsTo(low, PageMask.LARGE);
+  }
+  #clearJumpsTo(low: number, mask: PageMask): void {
+    const i32 = this.#i32;
     const jumps = this.#jumps;
     const first = this.jumpCache >>> 2;
     for (let n = jumps.count; --n >= 0; ) {
       const at = first + jumps.at(n) * (JUMP_ENTRY_BYTES / 4);
       // RIP is an offset in CS: the base is not known here, so outside flat code all go.
-      if (this.jumpBase !== 0 || (((i32[at] as number) ^ low) & ~0xfff) === 0) i32[at + 1] = NO_RIP_HIGH;
+      if (this.jumpBase !== 0 || (((i32[at] as number) ^ low) & mask) === 0) i32[at + 1] = NO_RIP_HIGH;
     }
   }
 
@@ -208,6 +227,7 @@ export class Tlb {
   readonly #memory: MachineMemory;
   readonly #state: number;
   readonly #writers: Int16Array;
+  readonly #largePages = new LargePages();
   #clock = 0;
 
   /** @param sets how many sets the pool has, at most 15: entries for writing are numbered in 16 bits */
@@ -251,6 +271,12 @@ export class Tlb {
 
   clear(): void {
     for (const set of this.sets) set.clear();
+    this.#largePages.clear();
+  }
+
+  /** A piece of a page larger than 4 KBytes is filled in: `level` of the guest's entry, 2 or 3. */
+  noteLargePage(low: number, high: number, level: number): void {
+    this.#largePages.note(low, high, level);
   }
 
   /** Forgets the pages of one address space: its own, or with the global ones. */
@@ -267,8 +293,10 @@ export class Tlb {
     for (const set of this.sets) if (set.space >= first && set.space <= last) set.clear();
   }
 
-  clearPage(low: number): void {
-    for (const set of this.sets) set.clearPage(low);
+  /** INVLPG: forgets the page at an address, all of it where it is large. */
+  clearPage(low: number, high: number): void {
+    const mask = this.#largePages.maskAt(low, high);
+    for (const set of this.sets) set.clearPage(low, mask);
   }
 
   clearJumps(): void {
