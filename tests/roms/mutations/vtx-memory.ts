@@ -58,4 +58,17 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
   'vtx-ept-ad-tables': eptStage('this.#controls.accessedDirty && (access & Access.TABLE) !== 0', 'false'),
   'vtx-pml': eptStage('result.gpa - (result.gpa % 4096)', 'result.gpa'),
   'vtx-pml-full': eptStage('if (this.#log?.isFull() === true) {', 'if ((flags & ~lo & D) !== 0 && this.#log?.isFull() === true) {'),
+  'vtx-invept-flush': change(`${VTX}/tags.ts`, 'root === undefined ? space.root >= 0 : space.root === root', 'root === undefined'),
+  'vtx-invvpid-flush': change(`${VTX}/tags.ts`, 'vpid === undefined ? space.vpid !== 0 : space.vpid === vpid', 'vpid === undefined'),
+  'vtx-vpid': change(`${VTX}/exit.ts`, 'else if (!op.controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(0);', ''),
+  'vtx-guest-flush': change(
+    `${X86}/engine/memory/tlb.ts`,
+    'const mask = this.#largePages.maskAt(low, high);',
+    'const mask = PageMask.SMALL;',
+  ),
+  'vtx-ept-iret': change(
+    `${VTX}/intercepts/events.ts`,
+    'const unblocked = op.cpu.nmiUnblocked && !op.cpu.delivering.active ?',
+    'const unblocked = op.cpu.delivering.active ?',
+  ),
 };

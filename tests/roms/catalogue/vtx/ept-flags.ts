@@ -217,6 +217,7 @@ export const vtxEptFlagRoms: readonly Rom[] = [
     }),
     full("a guest's table", `${loaded(HUGE)}mov bl, [rax]`, { changes: fresh({ pte: pte(longDirectories + 0x1000) }) }),
     full('INT3, the stack', 'int3', { fields: { GUEST_RSP: SECOND + 0x100 } }),
+    full('IRET with NMIs blocked', 'iretq', { fields: { GUEST_RSP: SECOND, GUEST_INTERRUPTIBILITY_INFO: 8 } }),
     full('REP STOSB midway', 'rep stosb', { registers: { rdi: test, rcx: 0x1008 }, afterwards: emptied }),
     full('a large page', `${loaded(LARGE)}mov [rax], bl`, { changes: fresh({ pde: pde(LARGE) }) }),
     pml('index FFFF', WRITE_FIRST, { index: 0xffff, entries: [], afterwards: shown(PTE) }),

@@ -2,9 +2,9 @@ import { MemoryMap, Selector } from '../../prelude/memory-map.ts';
 import { type GuestOptions, vt } from '../../prelude/vtx-attempt.ts';
 import { note, RESUME } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
-import type { Fields } from '../../prelude/vtx-modes.ts';
+import type { Controls, Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
-import { absent, allow, Ept, ept, mend, pte, store64 } from './ept.ts';
+import { absent, allow, Ept, type EptChange, ept, mend, pte, store64 } from './ept.ts';
 import { RING_3 } from './instructions.ts';
 import { vtxRom } from './vtx-rom.ts';
 
@@ -31,6 +31,18 @@ const tss = (label: 'tss' | 'tss64'): GuestOptions => ({ before: copied(label, 0
 const ring3 = (more: Fields = {}): Fields => ({ ...RING_3, GUEST_RFLAGS: 0x3002, ...more });
 const RING_0_STACK = MemoryMap.ring0Stack - 0x1000;
 const INT_3 = 'int3';
+
+const BLOCKED: Fields = { GUEST_INTERRUPTIBILITY_INFO: 8 };
+const VIRTUAL_NMIS: Controls = { pin: ['nmiExiting', 'virtualNmis'] };
+/** A frame of IRETQ at `test`: to an address that an attempt may change. */
+const FRAME: GuestOptions = {
+  before: [test + 0x100, Selector.code64, 2, MemoryMap.ring0Stack, Selector.data0]
+    .map((value, n) => store64(test + n * 8, value))
+    .join('\n'),
+};
+/** All of IRET's frame is there but the flags, and what is above. */
+const FLAGS_IN_SECOND = stack(SECOND - 16);
+const iret = (label: string, changes: readonly EptChange[], options: GuestOptions) => ept(label, 'iretq', changes, options);
 
 export const vtxEptInstructionRoms: readonly Rom[] = [
   vtxRom(
@@ -144,4 +156,28 @@ export const vtxEptInstructionRoms: readonly Rom[] = [
     ept('#BP exits before', INT_3, none(test), { ...idt(64, 'long'), fields: { GUEST_IDTR_BASE: test, EXCEPTION_BITMAP: 8 } }),
     vt('without EPT', 'nop'),
   ]),
+  vtxRom(
+    'vtx-ept-iret',
+    'Violations while IRET runs: "NMI unblocking due to IRET", and the blocking that is saved (SDM Vol. 3C 26.3, 28.2.1, 28.2.3)',
+    [
+      iret('the stack', none(SECOND), { fields: { ...BLOCKED, ...FLAGS_IN_SECOND } }),
+      iret('no blocking', none(SECOND), { fields: FLAGS_IN_SECOND }),
+      iret('virtual NMIs', none(SECOND), { controls: VIRTUAL_NMIS, fields: { ...BLOCKED, ...FLAGS_IN_SECOND } }),
+      iret('virtual NMIs, no blocking', none(SECOND), { controls: VIRTUAL_NMIS, fields: FLAGS_IN_SECOND }),
+      iret('the GDT', none(SECOND), {
+        ...FRAME,
+        before: `${FRAME.before}\n${copied('gdt', 0x200).replace(String(test), String(SECOND))}`,
+        fields: { ...BLOCKED, ...stack(test), GUEST_GDTR_BASE: SECOND },
+      }),
+      iret('behind it', none(SECOND), {
+        ...FRAME,
+        before: `${FRAME.before}\nmov dword [${test}], ${SECOND}`,
+        fields: { ...BLOCKED, ...stack(test) },
+      }),
+      iret('misconfigured', [allow(pte(SECOND), 2n)], { fields: { ...BLOCKED, ...FLAGS_IN_SECOND } }),
+      ept('another instruction', 'pop rax', none(test), { fields: { ...BLOCKED, ...stack(test) } }),
+      ept('32-bit', 'iretd', none(SECOND), { mode: 'paging32', fields: { ...BLOCKED, ...stack(SECOND - 8) } }),
+      ept('real mode', 'iret', none(0xd000), { mode: 'real', fields: { ...BLOCKED, ...stack(0xcffc) } }),
+    ],
+  ),
 ];
