@@ -4,17 +4,24 @@ import { note, RESUME, vmread } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
-import { Activity, BlockedBy, IF, ipi, takeInterrupt } from './interrupts.ts';
+import { Activity, BlockedBy, EOI, IF, ipi, takeInterrupt } from './interrupts.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const TRAPPING: GuestOptions['controls'] = { primary: ['monitorTrapFlag'] };
-/** An attempt that goes on after each of so many exits. */
-const steps = (label: string, code: string, more = 0, options: GuestOptions = {}): VtxAttempt =>
+const NO_CONTROL = 'lacks the control in this model.';
+/** An attempt that goes on after each exit; those that the manual asks for. */
+const steps = (label: string, code: string, exits: readonly string[], options: GuestOptions = {}): VtxAttempt =>
   vt(label, code, {
     controls: TRAPPING,
     ...options,
-    afterwards: `${`${RESUME}\n`.repeat(more)}${options.afterwards ?? ''}`,
+    bochs: NO_CONTROL,
+    manual: exits.join('\n '),
+    afterwards: `${`${RESUME}\n`.repeat(exits.length - 1)}${options.afterwards ?? ''}`,
   });
+const at = (place: string): string => `MONITOR_TRAP_FLAG at ${place}`;
+/** Exits in 64-bit code: offset, and what else is shown. */
+const trapsAt = (...places: readonly (readonly [offset: string, rest: string])[]): string[] =>
+  places.map(([offset, rest]) => at(`38:+${offset} sp=10:d000 ${rest}`));
 const inject = (info: number, more: Fields = {}): Fields => ({ VM_ENTRY_INTR_INFO_FIELD: info, ...more });
 
 const LONG_ENOUGH = 20000;
@@ -45,40 +52,72 @@ export const vtxBoundaryRoms: readonly Rom[] = [
     'vtx-monitor-trap',
     'Monitor trap flag: an exit behind each instruction, or behind what it has led to (SDM Vol. 3C 26.5.2, 27.7.8)',
     [
-      steps('behind each instruction', 'mov ebx, 1\nmov ebx, 2\nmov ebx, 3', 2),
-      steps('jumps', 'jmp .there\nnop\n.there:\nnop', 1),
-      steps('REP stops behind each iteration', `mov edi, ${VtxMemory.free}\nmov ecx, 2\nrep stosb\nnop`, 4),
-      steps('an instruction that exits', 'cpuid', 0),
-      steps('STI', 'sti\nnop\nnop', 1),
-      steps('MOV SS', `mov eax, ${Selector.data0}\nmov ss, ax\nnop`, 2),
-      steps('behind the delivery of a fault', 'ud2', 0, { fields: { EXCEPTION_BITMAP: 0 }, hide: ['rip'] }),
-      steps('a fault that exits', 'ud2'),
-      steps('behind INT n', 'int 0x30', 0, { hide: ['rip'] }),
-      steps('an injected interrupt: no instruction', 'nop', 0, { fields: inject(0x8000_0033, IF), hide: ['rip'] }),
-      steps('an injected INT n: no instruction', 'nop', 0, {
+      steps(
+        'behind each instruction',
+        'mov ebx, 1\nmov ebx, 2\nmov ebx, 3',
+        trapsAt(['5', 'fl=2 rbx=1'], ['a', 'fl=2 rbx=2'], ['f', 'fl=2 rbx=3']),
+      ),
+      steps('jumps', 'jmp .there\nnop\n.there:\nnop', trapsAt(['3', 'fl=2'], ['4', 'fl=2'])),
+      steps(
+        'REP stops behind each iteration',
+        'rep stosb\nnop',
+        trapsAt(['0', 'fl=2 rcx=1 rdi=220001'], ['2', 'fl=2 rdi=220002'], ['3', 'fl=2 rdi=220002']),
+        { registers: { rdi: VtxMemory.free, rcx: 2 } },
+      ),
+      steps('REP without an iteration', 'rep stosb\nnop', trapsAt(['2', 'fl=2'], ['3', 'fl=2'])),
+      steps('an instruction that exits', 'cpuid', ['CPUID len=2 at 38:+0 sp=10:d000 fl=2']),
+      steps('STI', 'sti\nnop\nnop', trapsAt(['1', 'fl=202 blocking=1'], ['2', 'fl=202'])),
+      steps('MOV SS', 'mov ss, ax\nnop', trapsAt(['2', 'fl=2 blocking=2 rax=10'], ['3', 'fl=2 rax=10']), {
+        registers: { rax: Selector.data0 },
+      }),
+      steps('behind the delivery of a fault', 'ud2', ['MONITOR_TRAP_FLAG'], { fields: { EXCEPTION_BITMAP: 0 }, hide: ['rip'] }),
+      steps('a fault that exits', 'ud2', ['EXCEPTION_NMI info=80000306 at 38:+0 sp=10:d000 fl=2']),
+      steps('behind INT n', 'int 0x30', ['MONITOR_TRAP_FLAG'], { hide: ['rip'] }),
+      steps('an injected interrupt, no instruction', 'nop', ['MONITOR_TRAP_FLAG'], { fields: inject(0x8000_0033, IF), hide: ['rip'] }),
+      steps('an injected INT n, no instruction', 'nop', ['MONITOR_TRAP_FLAG'], {
         fields: inject(0x8000_0433, { VM_ENTRY_INSTRUCTION_LEN: 2 }),
         hide: ['rip'],
       }),
-      steps('a pending MTF exit is injected', 'nop', 0, { fields: inject(0x8000_0700) }),
-      steps('a pending MTF exit without the control', 'nop', 1, { controls: {}, fields: inject(0x8000_0700) }),
-      steps('an interrupt is delivered first', 'nop', 0, {
+      steps('an interrupt is delivered first', 'mov ebx, 1', ['MONITOR_TRAP_FLAG'], {
         fields: IF,
         before: ipi(0x31),
-        afterwards: takeInterrupt(0x31),
-        hide: ['rip', 'registers'],
+        afterwards: EOI,
+        hide: ['rip'],
       }),
-      steps('an interrupt that exits', 'nop\nnop', 0, {
+      steps('an interrupt that exits', 'nop\nnop', ['EXTERNAL_INTERRUPT at 38:+0 sp=10:d000 fl=202\n int 31'], {
         controls: { ...TRAPPING, pin: ['externalInterruptExiting'] },
         fields: IF,
         before: ipi(0x31),
         afterwards: takeInterrupt(0x31),
       }),
-      steps('before a single step, which stays pending', 'nop\nnop', 1, { fields: { EXCEPTION_BITMAP: 2, GUEST_RFLAGS: 0x102 } }),
-      steps('before the interrupt window', 'sti\nnop\nnop', 2, {
-        controls: { primary: ['monitorTrapFlag', 'interruptWindowExiting'] },
-      }),
-      steps('32-bit', 'mov ebx, 1\nmov ebx, 2', 1, { mode: 'paging32' }),
-      steps('real mode', 'mov bx, 1\nmov bx, 2', 1, { mode: 'real' }),
+      steps(
+        'before a single step, which stays pending',
+        'nop\nnop',
+        [...trapsAt(['1', 'fl=102 pending=4000']), 'EXCEPTION_NMI q=4000 info=80000301 at 38:+1 sp=10:d000 fl=102'],
+        { fields: { EXCEPTION_BITMAP: 2, GUEST_RFLAGS: 0x102 } },
+      ),
+      steps(
+        'the interrupt window at the entry comes before the instruction',
+        'sti\nnop\nnop',
+        [...trapsAt(['1', 'fl=202 blocking=1'], ['2', 'fl=202']), 'INTERRUPT_WINDOW at 38:+2 sp=10:d000 fl=202'],
+        { controls: { primary: ['monitorTrapFlag', 'interruptWindowExiting'] } },
+      ),
+      steps(
+        '32-bit',
+        'mov ebx, 1\nmov ebx, 2',
+        ['5', 'a'].map((offset, i) => at(`8:+${offset} sp=10:d000 fl=2 rbx=${i + 1}`)),
+        {
+          mode: 'paging32',
+        },
+      ),
+      steps(
+        'real mode',
+        'mov bx, 1\nmov bx, 2',
+        ['3', '6'].map((offset, i) => at(`0:+${offset} sp=0:d000 fl=2 rbx=${i + 1}`)),
+        {
+          mode: 'real',
+        },
+      ),
     ],
   ),
   vtxRom('vtx-preemption-timer', 'The VMX-preemption timer: at 0 the guest exits (SDM Vol. 3C 26.5.1, 27.7.4, 28.3.4)', [
