@@ -103,4 +103,6 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
     '.capabilities.msrs[name] ?? raise(Vector.GP, 0)',
     '.capabilities.msrs[name] ?? 0n',
   ),
+  'vtx-host-32bit': check('host/host-segments', "view.exit.hostAddressSpaceSize || view.low('HOST_SS_SELECTOR') !== 0", 'true'),
+  'vtx-host-pae': hostState('if (usesPdptes(cpu) && !loadHostPdptes(op)) return false;', ''),
 };

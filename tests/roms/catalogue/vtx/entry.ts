@@ -3,6 +3,7 @@ import { vtxEntryControlRoms } from './entry-controls.ts';
 import { vtxGuestSegmentCheckRoms } from './guest-segment-checks.ts';
 import { vtxGuestStateRoms } from './guest-state.ts';
 import { vtxGuestStateCheckRoms } from './guest-state-checks.ts';
+import { vtxHost32Roms } from './host-32bit.ts';
 import { vtxHostStateRoms } from './host-state.ts';
 import { vtxHostStateCheckRoms } from './host-state-checks.ts';
 import { vtxMsrAreaRoms } from './msr-areas.ts';
@@ -21,5 +22,6 @@ export const vtxEntryRoms: readonly Rom[] = [
   ...vtxMsrAreaRoms,
   ...vtxHostStateRoms,
   ...vtxGuestStateRoms,
+  ...vtxHost32Roms,
   ...vmxCapabilityRoms,
 ];
