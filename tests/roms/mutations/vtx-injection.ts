@@ -6,6 +6,7 @@ const CHECKS = 'packages/vtx/src/checks';
 
 const change = (file: string, find: string, replace: string): Mutation => ({ file, find, replace });
 const entry = (find: string, replace: string): Mutation => change(`${VTX}/entry.ts`, find, replace);
+const state = (find: string, replace: string): Mutation => change(`${VTX}/guest-state.ts`, find, replace);
 const exit = (find: string, replace: string): Mutation => change(`${VTX}/exit.ts`, find, replace);
 const cpu = (find: string, replace: string): Mutation => change(`${CPU}/cpu.ts`, find, replace);
 
@@ -46,4 +47,27 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
     '(cpu.registers.get32(State.eflags) & Eflags.IF) !== 0 && cpu.interruptShadow',
     'cpu.interruptShadow',
   ),
+  'vtx-enter-modes': entry('flushTag(controls.tag);\n  cpu.updateMode();', 'flushTag(controls.tag);'),
+  'vtx-enter-unreal': state(
+    'i32[v + p.attributesWord]!, i32[v + p.limitWord]!,',
+    'i32[v + p.attributesWord]!, i32[v + p.limitWord]! & 0xffff,',
+  ),
+  'vtx-enter-rings': state(
+    "registers.get32(segmentOffset(Segment.SS, 'attributes'))",
+    "registers.get32(segmentOffset(Segment.CS, 'attributes'))",
+  ),
+  'vtx-enter-segments': state('const high = i32[v + p.baseWord + 1]!;', 'const high = 0;'),
+  'vtx-enter-pdptes': state('if (controls.hasSecondary(Secondary.enableEpt)) savePdptes(op, region);', ''),
+  'vtx-enter-ldtr-tr': change(`${CPU}/transfer/tss.ts`, 'const wide = tssIs32(cpu);', 'const wide = true;'),
+  'vtx-enter-control-registers': state('CR0_KEPT = 0x7ffa_ffd0', 'CR0_KEPT = 0x1ffa_ffd0'),
+  'vtx-enter-rflags': state(
+    'writeEflags(registers, i32[v + W_GUEST_RFLAGS]!)',
+    'writeEflags(registers, i32[v + W_GUEST_RFLAGS]! & 0x3_ffff)',
+  ),
+  'vtx-enter-efer': state('(cr0 & PG) !== 0 ? EFER_LONG : 0x400', 'EFER_LONG'),
+  'vtx-enter-pat': state('controls.hasExit(ExitControl.saveIa32Pat)', 'controls.hasExit(ExitControl.loadIa32Pat)'),
+  'vtx-enter-debug-controls': state('(i32[v + W_GUEST_DR7]! & ~DR7_ZEROS)', 'i32[v + W_GUEST_DR7]!'),
+  'vtx-enter-activity': entry('cpu.activity >= 2', 'cpu.activity >= 3'),
+  'vtx-enter-interruptibility': state('cpu.nmiBlocked = (blocking & Interruptibility.NMI) !== 0;', 'cpu.nmiBlocked = false;'),
+  'vtx-enter-pending-debug': entry('if ((field & PendingDebug.ENABLED) !== 0) pending', 'pending'),
 };
