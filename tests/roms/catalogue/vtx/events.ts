@@ -6,6 +6,7 @@ import { vtxExceptionRoms } from './exceptions.ts';
 import { vtxInterruptRoms } from './interrupts.ts';
 import { vtxNmiRoms } from './nmis.ts';
 import { vtxResumeFlagRoms } from './resume-flag.ts';
+import { vtxTaskRoms } from './task-switches.ts';
 
 /** ROMs about exceptions, interrupts and the other events of a guest. */
 export const vtxEventRoms: readonly Rom[] = [
@@ -16,4 +17,5 @@ export const vtxEventRoms: readonly Rom[] = [
   ...vtxDebugRoms,
   ...vtxBoundaryRoms,
   ...vtxResumeFlagRoms,
+  ...vtxTaskRoms,
 ];
