@@ -54,3 +54,13 @@ test('a guest in the shutdown state does not shut the machine down (25.4.2)', ()
   expect(m.processors.run(1e6).reason).toBe('idle');
   expect([m.reason, m.field('GUEST_ACTIVITY_STATE')]).toEqual([ExitReason.PREEMPTION_TIMER, Activity.SHUTDOWN]);
 });
+
+test('a SIPI that comes in root operation is lost, though an INIT is held back there (25.4.2, 24.8)', () => {
+  const m = new VmxMachine().ready('real', { GUEST_ACTIVITY_STATE: 3n });
+  m.cpu.raiseInit();
+  m.cpu.raiseStartUp(0x12);
+  m.vmx.vmlaunch();
+  expect(m.cpu.run(10)).toBe('wait-for-sipi');
+  m.cpu.raiseStartUp(0x34);
+  expect([m.go(), m.qualification]).toEqual([ExitReason.SIPI_SIGNAL, 0x34]);
+});

@@ -285,9 +285,9 @@ export class Cpu implements EngineHost {
     this.#init = true;
     this.attention();
   }
-  /** Start-up IPI: only a CPU that waits for it takes it (SDM Vol. 3A, 8.4.3). */
+  /** Start-up IPI: only a CPU that waits for it, or that an INIT is about to make wait, takes it (SDM Vol. 3A, 8.4.3). */
   raiseStartUp(vector: number): void {
-    if (this.activity === Activity.WAIT_FOR_SIPI || this.#init) this.#sipi = vector;
+    if (this.activity === Activity.WAIT_FOR_SIPI || (this.#init && !this.#blocksInit())) this.#sipi = vector;
     this.attention();
   }
   /** The INTA cycle. */
