@@ -6,6 +6,7 @@ import { vtxExceptionRoms } from './exceptions.ts';
 import { vtxInterruptRoms } from './interrupts.ts';
 import { vtxNmiRoms } from './nmis.ts';
 import { vtxResumeFlagRoms } from './resume-flag.ts';
+import { vtxSignalRoms } from './signals.ts';
 import { vtxTaskRoms } from './task-switches.ts';
 
 /** ROMs about exceptions, interrupts and the other events of a guest. */
@@ -18,4 +19,5 @@ export const vtxEventRoms: readonly Rom[] = [
   ...vtxBoundaryRoms,
   ...vtxResumeFlagRoms,
   ...vtxTaskRoms,
+  ...vtxSignalRoms,
 ];
