@@ -27,8 +27,8 @@ export interface RootOptions {
 }
 
 /**
- * One attempt in VMX root operation, or outside VMX operation: the code, in 64-bit mode with all arithmetic flags set; prints VMsucceed, VMfailInvalid or VMfail
- * with the number of the error, the flags, and the registers that are not 0; or the name of the fault.
+ * One attempt in VMX root operation, or outside VMX operation: the code, in 64-bit mode with all arithmetic flags set; prints VMsucceed,
+ * VMfailInvalid or VMfail with the number of the error, the flags, and the registers that are not 0; or the name of the fault.
  */
 export function root(label: string, code: string, options: RootOptions = {}): VtxAttempt {
   const source = `

@@ -5,9 +5,9 @@ import { EPTP, VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import { root } from '../../prelude/vtx-root.ts';
 import type { Rom } from '../../rom.ts';
+import { entry, TOO_WIDE } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
-const TOO_WIDE = 1n << 56n;
 /** Words with nothing but what the processor wants to be 1, and what an entry to 64-bit mode needs. */
 const PLAIN = {
   PIN_BASED_VM_EXEC_CONTROL: 0x16,
@@ -26,7 +26,6 @@ const without = (name: Word, title: string, bits: readonly number[]): VtxAttempt
   bits.map((bit) => word(`${title} without bit ${bit}`, name, PLAIN[name] & ~(1 << bit)));
 const withBit = (name: Word, title: string, bits: readonly number[]): VtxAttempt[] =>
   bits.map((bit) => word(`${title} with bit ${bit}`, name, PLAIN[name] | (1 << bit)));
-const entry = (label: string, fields: Fields, more: GuestOptions = {}): VtxAttempt => vt(label, '', { ...more, fields });
 
 /** The rules of a page: aligned, within the physical-address width, and of no interest without its control. */
 const page = (title: string, field: VmcsFieldName, at: number, controls: GuestOptions, others: Fields = {}): VtxAttempt[] => [
@@ -70,7 +69,12 @@ export const vtxEntryControlRoms: readonly Rom[] = [
       afterwards: `vmclear qword [vtx_vmcs_pointer]\nvmptrld qword [vtx_vmcs_pointer]\n${RESUME}\n${LAUNCH}`,
     }),
     vt('VMPTRLD keeps it', 'nop', {
-      afterwards: `vmclear qword [vtx_other_pointer]\nvmptrld qword [vtx_other_pointer]\nvmptrld qword [vtx_vmcs_pointer]\n${RESUME}\n${LAUNCH}`,
+      afterwards: `
+      vmclear qword [vtx_other_pointer]
+      vmptrld qword [vtx_other_pointer]
+      vmptrld qword [vtx_vmcs_pointer]
+      ${RESUME}
+      ${LAUNCH}`,
     }),
     vt('an entry refused for its guest leaves it clear', 'nop', { fields: INVALID, afterwards: `${MEND}\n${RESUME_CLEAR}\n${LAUNCH}` }),
     vt('an entry refused for its controls leaves it clear', 'nop', {

@@ -1,10 +1,9 @@
-import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
+import type { VtxAttempt } from '../../prelude/vtx-attempt.ts';
 import type { Fields, GuestModeName } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { entry, HIGHEST, inMode, NOT_CANONICAL } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
-const NOT_CANONICAL = 0x8000_0000_0000n;
-const HIGHEST = 0xffff_8000_0000_0000n;
 const UNUSABLE = 0x1_0000;
 const CODE64 = 0xa09b;
 const CODE32 = 0xc09b;
@@ -13,8 +12,6 @@ const TSS = 0x8b;
 const LDT: Fields = { GUEST_LDTR_SELECTOR: 0x68, GUEST_LDTR_LIMIT: 0x3f, GUEST_LDTR_AR_BYTES: 0x82 };
 const TYPES = Array.from({ length: 16 }, (_, type) => type);
 
-const entry = (label: string, fields: Fields, more: GuestOptions = {}): VtxAttempt => vt(label, '', { ...more, fields });
-const inMode = (mode: GuestModeName): GuestOptions => ({ mode });
 const cs = (rights: number, more: Fields = {}): Fields => ({ GUEST_CS_AR_BYTES: rights, ...more });
 const ss = (rights: number, more: Fields = {}): Fields => ({ GUEST_SS_AR_BYTES: rights, ...more });
 const withType = (rights: number, type: number): number => (rights & ~15) | type;

@@ -1,22 +1,14 @@
 import { MemoryMap } from '../../prelude/memory-map.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
-import type { Fields, GuestModeName } from '../../prelude/vtx-modes.ts';
+import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { ENTRY_KEEPS_DEBUG, ENTRY_KEEPS_EFER, entry, HIGHEST, inMode, LONG_CR0, LONG_EFER, NOT_CANONICAL } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
-const LONG_CR0 = 0x8000_0031;
 const LONG_CR4 = 0x2020;
-const NOT_CANONICAL = 0x8000_0000_0000n;
-const HIGHEST = 0xffff_8000_0000_0000n;
-const EFER = 0xd01;
 const TF = 0x100;
-/** VM-entry controls without "load debug controls", and without "load IA32_EFER". */
-const KEEPS_DEBUG: Fields = { VM_ENTRY_CONTROLS: 0x0000_93fb };
-const KEEPS_EFER: Fields = { VM_ENTRY_CONTROLS: 0x0000_13ff };
 
-const entry = (label: string, fields: Fields, more: GuestOptions = {}): VtxAttempt => vt(label, '', { ...more, fields });
-const inMode = (mode: GuestModeName): GuestOptions => ({ mode });
 const PAT: GuestOptions = { controls: { entry: ['loadIa32Pat'] } };
 /** The guest does not run by itself in its activity state: the timer brings it back. */
 const TIMER: GuestOptions = { controls: { pin: ['activateVmxPreemptionTimer'] } };
@@ -65,7 +57,7 @@ export const vtxGuestStateCheckRoms: readonly Rom[] = [
     entry('CR3 with bit 63', { GUEST_CR3: (1n << 63n) + BigInt(MemoryMap.pml4) }),
     entry('CR3 with all bits below 12', { GUEST_CR3: MemoryMap.pml4 + 0xfff }),
     entry('DR7 with bit 32', { GUEST_DR7: 0x1_0000_0400n }),
-    vt('DR7 with bit 32, not loaded', '', { fields: { GUEST_DR7: 0x1_0000_0400n }, raw: KEEPS_DEBUG }),
+    vt('DR7 with bit 32, not loaded', '', { fields: { GUEST_DR7: 0x1_0000_0400n }, raw: ENTRY_KEEPS_DEBUG }),
     entry('DR7 with reserved bits below', { GUEST_DR7: 0xd000 }),
   ]),
   vtxRom('vtx-refused-msrs', "The guest's DEBUGCTL, SYSENTER MSRs, PAT and EFER (SDM Vol. 3C 27.3.1.1, 27.8)", [
@@ -73,7 +65,7 @@ export const vtxGuestStateCheckRoms: readonly Rom[] = [
     entry('DEBUGCTL with bit 16', { GUEST_IA32_DEBUGCTL: 0x1_0000 }, DEBUGCTL),
     entry('DEBUGCTL with bit 63', { GUEST_IA32_DEBUGCTL: 1n << 63n }, DEBUGCTL),
     entry('DEBUGCTL with LBR and BTF', { GUEST_IA32_DEBUGCTL: 3 }),
-    vt('DEBUGCTL with bit 16, not loaded', '', { fields: { GUEST_IA32_DEBUGCTL: 0x1_0000 }, raw: KEEPS_DEBUG }),
+    vt('DEBUGCTL with bit 16, not loaded', '', { fields: { GUEST_IA32_DEBUGCTL: 0x1_0000 }, raw: ENTRY_KEEPS_DEBUG }),
     entry('SYSENTER_ESP not canonical', { GUEST_SYSENTER_ESP: NOT_CANONICAL }),
     entry('SYSENTER_ESP, the highest half', { GUEST_SYSENTER_ESP: HIGHEST }),
     entry('SYSENTER_EIP not canonical', { GUEST_SYSENTER_EIP: NOT_CANONICAL }),
@@ -81,11 +73,11 @@ export const vtxGuestStateCheckRoms: readonly Rom[] = [
     ...[2, 3, 8].map((type) => entry(`PAT with type ${type}`, { GUEST_IA32_PAT: type }, PAT)),
     entry('PAT with type 3 in its last byte', { GUEST_IA32_PAT: 0x0300_0000_0000_0000n }, PAT),
     entry('PAT with type 2, not loaded', { GUEST_IA32_PAT: 2 }),
-    ...[1, 9, 16, 63].map((bit) => entry(`EFER with bit ${bit}`, { GUEST_IA32_EFER: BigInt(EFER) + (1n << BigInt(bit)) })),
-    entry('EFER without LMA', { GUEST_IA32_EFER: EFER - 0x400 }),
-    entry('EFER without LME', { GUEST_IA32_EFER: EFER - 0x100 }),
-    entry('EFER without LME and LMA', { GUEST_IA32_EFER: EFER - 0x500 }),
-    vt('EFER without LMA, not loaded', '', { fields: { GUEST_IA32_EFER: 0 }, raw: KEEPS_EFER }),
+    ...[1, 9, 16, 63].map((bit) => entry(`EFER with bit ${bit}`, { GUEST_IA32_EFER: BigInt(LONG_EFER) + (1n << BigInt(bit)) })),
+    entry('EFER without LMA', { GUEST_IA32_EFER: LONG_EFER - 0x400 }),
+    entry('EFER without LME', { GUEST_IA32_EFER: LONG_EFER - 0x100 }),
+    entry('EFER without LME and LMA', { GUEST_IA32_EFER: LONG_EFER - 0x500 }),
+    vt('EFER without LMA, not loaded', '', { fields: { GUEST_IA32_EFER: 0 }, raw: ENTRY_KEEPS_EFER }),
     entry('EFER with LMA, 32-bit guest', { GUEST_IA32_EFER: 0x500 }, inMode('paging32')),
     entry('EFER with LME, 32-bit guest', { GUEST_IA32_EFER: 0x100 }, inMode('paging32')),
     entry('EFER with LME, without paging', { GUEST_IA32_EFER: 0x100 }, inMode('protected')),

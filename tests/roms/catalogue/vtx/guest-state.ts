@@ -1,32 +1,21 @@
-import type { VmcsFieldName } from '@minusone/vtx';
 import { Access, segment, setGdt } from '../../prelude/descriptor.ts';
 import { MemoryMap, Selector } from '../../prelude/memory-map.ts';
 import { Msr, wrmsr } from '../../prelude/modes.ts';
-import { type GuestOptions, vt } from '../../prelude/vtx-attempt.ts';
-import { note, STATE, vmread } from '../../prelude/vtx-host.ts';
-import { VtxMemory } from '../../prelude/vtx-memory.ts';
+import { vt } from '../../prelude/vtx-attempt.ts';
+import { STATE } from '../../prelude/vtx-host.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { ENTRY_KEEPS_DEBUG, ENTRY_KEEPS_EFER, ENTRY_KEEPS_EFER_32, LONG_EFER, MSRS_PASS, showFields, WIDE_ADDRESS } from './entries.ts';
 import { RING_3 } from './instructions.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { test } = MemoryMap;
-const EFER = 0xd01;
-const CANONICAL = 0x7000_1234_5000n;
 const UNUSABLE = 0x1_0000;
 const PAT_OF_GUEST = 0x0007_0406_0007_0401n;
 const RESTORE_PAT = wrmsr(Msr.pat, 0x0007_0406, 0x0007_0406);
-/** VM-entry controls without "load debug controls", and without "load IA32_EFER", of 64-bit guests and of others. */
-const KEEPS_DEBUG: Fields = { VM_ENTRY_CONTROLS: 0x0000_93fb };
-const KEEPS_EFER: Fields = { VM_ENTRY_CONTROLS: 0x0000_13ff };
-const KEEPS_EFER_32: Fields = { VM_ENTRY_CONTROLS: 0x0000_11ff };
 /** VM-exit controls that save neither debug controls nor EFER. */
 const SAVES_LITTLE: Fields = { VM_EXIT_CONTROLS: 0x0023_6ffb };
-const MSRS: GuestOptions = { controls: { primary: ['useMsrBitmaps'] }, fields: { MSR_BITMAP: VtxMemory.msrBitmap } };
 
-const fieldsShown = (...fields: readonly VmcsFieldName[]): string =>
-  fields.map((field, n) => `${vmread(field)}\nmov [${VtxMemory.free + 8 * n}], rax`).join('\n') +
-  `\n${note(Object.fromEntries(fields.map((field, n) => [field, `[${VtxMemory.free + 8 * n}]`])))}`;
 const selector = (name: string, value: number, rights: number, base: number | bigint = 0, limit = -1): Fields => ({
   [`GUEST_${name}_SELECTOR`]: value,
   [`GUEST_${name}_AR_BYTES`]: rights,
@@ -48,7 +37,7 @@ export const vtxGuestStateRoms: readonly Rom[] = [
     vt('DR7 of 0', 'mov rax, dr7', { fields: { GUEST_DR7: 0 } }),
     vt('DR7 is not loaded', 'mov rax, dr7', {
       fields: { GUEST_DR7: 0x455 },
-      raw: KEEPS_DEBUG,
+      raw: ENTRY_KEEPS_DEBUG,
       before: 'mov eax, 0x20700\nmov dr7, rax',
     }),
     vt("DR0, DR6 and CR2 are the host's", 'mov rax, dr0\nmov rbx, dr6\nmov rdx, cr2', {
@@ -56,30 +45,30 @@ export const vtxGuestStateRoms: readonly Rom[] = [
       afterwards: 'mov eax, 0xffff0ff0\nmov dr6, rax\nmov eax, 0\nmov dr0, rax',
     }),
     vt('SYSENTER MSRs', 'mov ecx, 0x174\nrdmsr\nmov ebx, eax\nmov ecx, 0x175\nrdmsr\nmov esi, eax\nmov ecx, 0x176\nrdmsr', {
-      ...MSRS,
-      fields: { ...MSRS.fields, GUEST_SYSENTER_CS: 0x1234, GUEST_SYSENTER_ESP: CANONICAL, GUEST_SYSENTER_EIP: 0x5678 },
+      ...MSRS_PASS,
+      fields: { ...MSRS_PASS.fields, GUEST_SYSENTER_CS: 0x1234, GUEST_SYSENTER_ESP: WIDE_ADDRESS, GUEST_SYSENTER_EIP: 0x5678 },
     }),
     vt('PAT', `mov ecx, ${Msr.pat}\nrdmsr`, {
       controls: { primary: ['useMsrBitmaps'], entry: ['loadIa32Pat'] },
-      fields: { ...MSRS.fields, GUEST_IA32_PAT: PAT_OF_GUEST },
+      fields: { ...MSRS_PASS.fields, GUEST_IA32_PAT: PAT_OF_GUEST },
       afterwards: RESTORE_PAT,
     }),
-    vt('PAT is not loaded', `mov ecx, ${Msr.pat}\nrdmsr`, { ...MSRS, fields: { ...MSRS.fields, GUEST_IA32_PAT: PAT_OF_GUEST } }),
-    vt('EFER', `mov ecx, ${Msr.efer}\nrdmsr`, { ...MSRS, fields: { ...MSRS.fields, GUEST_IA32_EFER: EFER - 1 } }),
+    vt('PAT is not loaded', `mov ecx, ${Msr.pat}\nrdmsr`, { ...MSRS_PASS, fields: { ...MSRS_PASS.fields, GUEST_IA32_PAT: PAT_OF_GUEST } }),
+    vt('EFER', `mov ecx, ${Msr.efer}\nrdmsr`, { ...MSRS_PASS, fields: { ...MSRS_PASS.fields, GUEST_IA32_EFER: LONG_EFER - 1 } }),
     vt('EFER is not loaded', `mov ecx, ${Msr.efer}\nrdmsr`, {
-      ...MSRS,
-      fields: { ...MSRS.fields, GUEST_IA32_EFER: 0x500 },
-      raw: KEEPS_EFER,
+      ...MSRS_PASS,
+      fields: { ...MSRS_PASS.fields, GUEST_IA32_EFER: 0x500 },
+      raw: ENTRY_KEEPS_EFER,
     }),
-    vt('EFER is not loaded, 32-bit paging', '', { mode: 'paging32', raw: KEEPS_EFER_32, afterwards: STATE }),
-    vt('EFER is not loaded, without paging', '', { mode: 'protected', raw: KEEPS_EFER_32, afterwards: STATE }),
+    vt('EFER is not loaded, 32-bit paging', '', { mode: 'paging32', raw: ENTRY_KEEPS_EFER_32, afterwards: STATE }),
+    vt('EFER is not loaded, without paging', '', { mode: 'protected', raw: ENTRY_KEEPS_EFER_32, afterwards: STATE }),
     vt('FS and GS bases', `mov ecx, ${Msr.fsBase}\nrdmsr\nmov ebx, edx\nmov ecx, ${Msr.gsBase}\nrdmsr`, {
-      ...MSRS,
-      fields: { ...MSRS.fields, GUEST_FS_BASE: CANONICAL, GUEST_GS_BASE: 0x5678 },
+      ...MSRS_PASS,
+      fields: { ...MSRS_PASS.fields, GUEST_FS_BASE: WIDE_ADDRESS, GUEST_GS_BASE: 0x5678 },
     }),
-    vt("KERNEL_GS_BASE is the host's", `mov ecx, ${Msr.kernelGsBase}\nrdmsr`, { ...MSRS, before: wrmsr(Msr.kernelGsBase, 0x1234) }),
+    vt("KERNEL_GS_BASE is the host's", `mov ecx, ${Msr.kernelGsBase}\nrdmsr`, { ...MSRS_PASS, before: wrmsr(Msr.kernelGsBase, 0x1234) }),
     vt('RFLAGS', 'pushfq\npop rax', { fields: { GUEST_RFLAGS: 0x24_4ed7 } }),
-    vt('RSP and RIP', 'mov rax, rsp\nlea rbx, [rel .here]\n.here:\nsub rbx, .here', { fields: { GUEST_RSP: CANONICAL } }),
+    vt('RSP and RIP', 'mov rax, rsp\nlea rbx, [rel .here]\n.here:\nsub rbx, .here', { fields: { GUEST_RSP: WIDE_ADDRESS } }),
   ]),
   vtxRom('vtx-entry-segments', 'Segment and descriptor-table registers that VM entry loads are used as they are (SDM Vol. 3C 27.3.2.2)', [
     vt('a base of DS', 'mov eax, [0x10]', {
@@ -139,28 +128,28 @@ export const vtxGuestStateRoms: readonly Rom[] = [
         afterwards: STATE,
       },
     ),
-    vt('DR7', 'mov eax, 0x700\nmov dr7, rax', { afterwards: fieldsShown('GUEST_DR7') }),
-    vt('DR7 is not saved', 'mov eax, 0x700\nmov dr7, rax', { raw: SAVES_LITTLE, afterwards: fieldsShown('GUEST_DR7') }),
-    vt('EFER', wrmsr(Msr.efer, EFER - 1), { ...MSRS, afterwards: fieldsShown('GUEST_IA32_EFER') }),
-    vt('EFER is not saved', wrmsr(Msr.efer, EFER - 1), { ...MSRS, raw: SAVES_LITTLE, afterwards: fieldsShown('GUEST_IA32_EFER') }),
+    vt('DR7', 'mov eax, 0x700\nmov dr7, rax', { afterwards: showFields('GUEST_DR7') }),
+    vt('DR7 is not saved', 'mov eax, 0x700\nmov dr7, rax', { raw: SAVES_LITTLE, afterwards: showFields('GUEST_DR7') }),
+    vt('EFER', wrmsr(Msr.efer, LONG_EFER - 1), { ...MSRS_PASS, afterwards: showFields('GUEST_IA32_EFER') }),
+    vt('EFER is not saved', wrmsr(Msr.efer, LONG_EFER - 1), { ...MSRS_PASS, raw: SAVES_LITTLE, afterwards: showFields('GUEST_IA32_EFER') }),
     vt('PAT', wrmsr(Msr.pat, 0x0406, 0), {
       controls: { primary: ['useMsrBitmaps'], exit: ['saveIa32Pat'] },
-      fields: MSRS.fields ?? {},
-      afterwards: `${fieldsShown('GUEST_IA32_PAT')}\n${RESTORE_PAT}`,
+      fields: MSRS_PASS.fields ?? {},
+      afterwards: `${showFields('GUEST_IA32_PAT')}\n${RESTORE_PAT}`,
     }),
-    vt('PAT is not saved', wrmsr(Msr.pat, 0x0406, 0), { ...MSRS, afterwards: `${fieldsShown('GUEST_IA32_PAT')}\n${RESTORE_PAT}` }),
+    vt('PAT is not saved', wrmsr(Msr.pat, 0x0406, 0), { ...MSRS_PASS, afterwards: `${showFields('GUEST_IA32_PAT')}\n${RESTORE_PAT}` }),
     vt(
       'SYSENTER MSRs',
       [Msr.sysenterCs, Msr.sysenterEsp, Msr.sysenterEip].map((msr) => wrmsr(msr, 0x1230 + (msr & 15), msr & 1 ? 0x7000 : 0)).join('\n'),
       {
-        ...MSRS,
-        afterwards: fieldsShown('GUEST_SYSENTER_CS', 'GUEST_SYSENTER_ESP', 'GUEST_SYSENTER_EIP'),
+        ...MSRS_PASS,
+        afterwards: showFields('GUEST_SYSENTER_CS', 'GUEST_SYSENTER_ESP', 'GUEST_SYSENTER_EIP'),
       },
     ),
     vt('RSP and RFLAGS', 'mov rsp, 0x700012345678\nstc\nstd\nsti\nnop'),
     vt('RSP in 32-bit code', 'mov esp, 0xfffffff0\nadd esp, 0x20', { mode: 'paging32' }),
     vt('RSP in 16-bit code', 'mov sp, 0x10\nsub sp, 0x20', { mode: 'real', fields: { GUEST_RSP: 0x12_d000 } }),
-    vt('IA-32e mode guest stays', '', { afterwards: fieldsShown('VM_ENTRY_CONTROLS') }),
+    vt('IA-32e mode guest stays', '', { afterwards: showFields('VM_ENTRY_CONTROLS') }),
     vt(
       'IA-32e mode guest is set',
       `
@@ -174,7 +163,7 @@ export const vtxGuestStateRoms: readonly Rom[] = [
       wrmsr
       mov eax, 0x80000031
       mov cr0, eax`,
-      { mode: 'protected', ...MSRS, afterwards: `${fieldsShown('VM_ENTRY_CONTROLS', 'GUEST_IA32_EFER')}` },
+      { mode: 'protected', ...MSRS_PASS, afterwards: `${showFields('VM_ENTRY_CONTROLS', 'GUEST_IA32_EFER')}` },
     ),
     vt('blocking by MOV SS', 'mov ax, ss\nmov ss, ax'),
     vt('blocking by STI', 'sti'),
@@ -202,10 +191,10 @@ export const vtxGuestStateRoms: readonly Rom[] = [
       afterwards: STATE,
     }),
     vt('CPL is the DPL of SS', '', { fields: { ...RING_3, ...selector('SS', Selector.data64Ring3, 0xc0f3) }, afterwards: STATE }),
-    vt('FS base by WRMSR', wrmsr(Msr.fsBase, 0x1234, 0x7000), { ...MSRS, afterwards: STATE }),
+    vt('FS base by WRMSR', wrmsr(Msr.fsBase, 0x1234, 0x7000), { ...MSRS_PASS, afterwards: STATE }),
     vt('GS base by SWAPGS', 'swapgs', { before: wrmsr(Msr.kernelGsBase, 0x4321), fields: { GUEST_GS_BASE: 0x5678 }, afterwards: STATE }),
     vt('GDTR and IDTR', `mov word [${test}], 0x1fe\nmov qword [${test + 2}], 0x1230\nlidt [${test}]\nlgdt [${test}]`, {
-      afterwards: fieldsShown('GUEST_GDTR_LIMIT', 'GUEST_GDTR_BASE', 'GUEST_IDTR_LIMIT', 'GUEST_IDTR_BASE'),
+      afterwards: showFields('GUEST_GDTR_LIMIT', 'GUEST_GDTR_BASE', 'GUEST_IDTR_LIMIT', 'GUEST_IDTR_BASE'),
     }),
   ]),
 ];

@@ -1,17 +1,12 @@
-import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
+import { type GuestOptions, vt } from '../../prelude/vtx-attempt.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { EXIT_KEEPS_EFER, entry, HIGHEST, LONG_CR0, LONG_EFER, NOT_CANONICAL } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
-const HOST_CR0 = 0x8000_0031;
 const HOST_CR4 = 0x20a0;
-const NOT_CANONICAL = 0x8000_0000_0000n;
-const HIGHEST = 0xffff_8000_0000_0000n;
-const EFER = 0xd01;
 /** VM-exit controls without "host address-space size", and without "load IA32_EFER". */
 const HOST_32: Fields = { VM_EXIT_CONTROLS: 0x003f_6dff };
-const KEEPS_EFER: Fields = { VM_EXIT_CONTROLS: 0x0007_6fff };
-const entry = (label: string, fields: Fields, more: GuestOptions = {}): VtxAttempt => vt(label, '', { ...more, fields });
 const SEGMENTS = ['CS', 'SS', 'DS', 'ES', 'FS', 'GS', 'TR'] as const;
 const PAT: GuestOptions = { controls: { exit: ['loadIa32Pat'] } };
 
@@ -21,10 +16,10 @@ const BAD_GUEST: Fields = { GUEST_RFLAGS: 0 };
 
 export const vtxHostStateCheckRoms: readonly Rom[] = [
   vtxRom('vtx-fail-host-registers', "The host's control registers and MSRs: VMfail 8 (SDM Vol. 3C 27.2.2)", [
-    entry('CR0 without NE', { HOST_CR0: HOST_CR0 - 0x20 }),
+    entry('CR0 without NE', { HOST_CR0: LONG_CR0 - 0x20 }),
     entry('CR0 without PG', { HOST_CR0: 0x31 }),
     entry('CR0 without PE and PG', { HOST_CR0: 0x30 }),
-    entry('CR0 with bit 32', { HOST_CR0: 0x1_0000_0000 + HOST_CR0 }),
+    entry('CR0 with bit 32', { HOST_CR0: 0x1_0000_0000 + LONG_CR0 }),
     entry('CR4 without VMXE', { HOST_CR4: 0xa0 }),
     entry('CR4 without PAE', { HOST_CR4: 0x2080 }),
     entry('CR4 with bit 31', { HOST_CR4: 0x8000_0000 + HOST_CR4 }),
@@ -39,11 +34,11 @@ export const vtxHostStateCheckRoms: readonly Rom[] = [
     ...[2, 3, 8].map((type) => entry(`PAT with type ${type}`, { HOST_IA32_PAT: type }, PAT)),
     entry('PAT with type 2 in its last byte', { HOST_IA32_PAT: 0x0200_0000_0000_0000n }, PAT),
     entry('PAT with type 2, not loaded', { HOST_IA32_PAT: 2 }),
-    ...[1, 9, 16, 63].map((bit) => entry(`EFER with bit ${bit}`, { HOST_IA32_EFER: BigInt(EFER) + (1n << BigInt(bit)) })),
-    entry('EFER without LMA', { HOST_IA32_EFER: EFER - 0x400 }),
-    entry('EFER without LME', { HOST_IA32_EFER: EFER - 0x100 }),
-    entry('EFER without LME and LMA', { HOST_IA32_EFER: EFER - 0x500 }),
-    vt('EFER of nonsense, not loaded', '', { fields: { HOST_IA32_EFER: -1 }, raw: KEEPS_EFER }),
+    ...[1, 9, 16, 63].map((bit) => entry(`EFER with bit ${bit}`, { HOST_IA32_EFER: BigInt(LONG_EFER) + (1n << BigInt(bit)) })),
+    entry('EFER without LMA', { HOST_IA32_EFER: LONG_EFER - 0x400 }),
+    entry('EFER without LME', { HOST_IA32_EFER: LONG_EFER - 0x100 }),
+    entry('EFER without LME and LMA', { HOST_IA32_EFER: LONG_EFER - 0x500 }),
+    vt('EFER of nonsense, not loaded', '', { fields: { HOST_IA32_EFER: -1 }, raw: EXIT_KEEPS_EFER }),
   ]),
   vtxRom('vtx-fail-host-segments', "The host's selectors and bases: VMfail 8 (SDM Vol. 3C 27.2.3)", [
     ...SEGMENTS.map((name) =>

@@ -1,20 +1,16 @@
-import type { VmcsFieldName } from '@minusone/vtx';
 import { MemoryMap } from '../../prelude/memory-map.ts';
 import { Msr, wrmsr } from '../../prelude/modes.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
-import { note, RESUME, SKIP, vmread, vmwrite } from '../../prelude/vtx-host.ts';
+import { note, RESUME, SKIP, vmwrite } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
-import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { EXIT_KEEPS_EFER, LONG_EFER, showFields, WIDE_ADDRESS } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 /** Where an exit's host code keeps what it found. */
 const FOUND = VtxMemory.free + 0x2000;
-const CANONICAL = 0x7000_1234_5000n;
 const PAT_OF_HOST = 0x0007_0406_0007_0401n;
 const PAT_AFTER_RESET = 0x0007_0406_0007_0406n;
-const EFER = 0xd01;
-const KEEPS_EFER: Fields = { VM_EXIT_CONTROLS: 0x0003_6fff };
 
 /** What can be asked of the host's state. */
 const ASKED = {
@@ -68,9 +64,6 @@ const KEPT = [
   'IDT_VECTORING_INFO_FIELD',
   'VM_EXIT_INSTRUCTION_LEN',
 ] as const;
-const shows = (fields: readonly VmcsFieldName[]): string =>
-  fields.map((field, n) => `${vmread(field)}\nmov [${FOUND + 0x100 + 8 * n}], rax`).join('\n') +
-  `\n${note(Object.fromEntries(fields.map((field, n) => [field, `[${FOUND + 0x100 + 8 * n}]`])))}`;
 
 /** An entry that fails, and the fields of another exit that it leaves alone. `event`: what it should have injected. */
 function keeps(label: string, failure: string, event: number, options: GuestOptions): VtxAttempt {
@@ -78,7 +71,7 @@ function keeps(label: string, failure: string, event: number, options: GuestOpti
   return vt(label, '', {
     ...options,
     fields: { ...stale, GUEST_RIP: 0x1234, VM_ENTRY_INTR_INFO_FIELD: event | 0, ...options.fields },
-    afterwards: shows(KEPT),
+    afterwards: showFields(...KEPT),
     bochs: 'writes more than the exit reason and qualification; SDM Vol. 3C 27.8.',
     manual:
       `entry failure, ${failure}\n GUEST_RIP=1234 GUEST_CR0=80000031 VM_ENTRY_INTR_INFO_FIELD=${event.toString(16)}` +
@@ -89,7 +82,14 @@ function keeps(label: string, failure: string, event: number, options: GuestOpti
 /** The other VMCS becomes the one that attempts use, and back. */
 const SWAP = 'mov rax, [vtx_vmcs_pointer]\nxchg [vtx_other_pointer], rax\nmov [vtx_vmcs_pointer], rax';
 /** A second guest in the other VMCS, entered at `.second`, with its own launch state. */
-const OTHER_GUEST = `${SWAP}\ncall vtx_begin\nmov esi, vtx_mode_long\ncall vtx_set\nmov esi, .fields\ncall vtx_set\n${vmwrite('GUEST_RIP', '.second')}`;
+const OTHER_GUEST = `
+  ${SWAP}
+  call vtx_begin
+  mov esi, vtx_mode_long
+  call vtx_set
+  mov esi, .fields
+  call vtx_set
+  ${vmwrite('GUEST_RIP', '.second')}`;
 const current = (pointer: 'vtx_vmcs_pointer' | 'vtx_other_pointer', launched: 0 | 1 = 1): string =>
   `vmptrld qword [${pointer}]\nmov byte [vtx_launched], ${launched}`;
 
@@ -114,12 +114,12 @@ export const vtxHostStateRoms: readonly Rom[] = [
     }),
     finds('CR3', '', 'cr3', { fields: { HOST_CR3: MemoryMap.pml4 + 0x18 }, afterwards: `mov eax, ${MemoryMap.pml4}\nmov cr3, rax` }),
     finds('EFER is not loaded, the guest has no SCE', '', 'efer', {
-      fields: { GUEST_IA32_EFER: EFER - 1 },
-      raw: KEEPS_EFER,
-      afterwards: wrmsr(Msr.efer, EFER),
+      fields: { GUEST_IA32_EFER: LONG_EFER - 1 },
+      raw: EXIT_KEEPS_EFER,
+      afterwards: wrmsr(Msr.efer, LONG_EFER),
     }),
-    finds('EFER is not loaded, real mode', '', 'efer', { mode: 'real', raw: KEEPS_EFER, afterwards: wrmsr(Msr.efer, EFER) }),
-    finds('EFER without NXE', '', 'efer', { fields: { HOST_IA32_EFER: EFER - 0x800 }, afterwards: wrmsr(Msr.efer, EFER) }),
+    finds('EFER is not loaded, real mode', '', 'efer', { mode: 'real', raw: EXIT_KEEPS_EFER, afterwards: wrmsr(Msr.efer, LONG_EFER) }),
+    finds('EFER without NXE', '', 'efer', { fields: { HOST_IA32_EFER: LONG_EFER - 0x800 }, afterwards: wrmsr(Msr.efer, LONG_EFER) }),
   ]),
   vtxRom('vtx-host-segments', 'Segment and descriptor-table registers of the host after an exit (SDM Vol. 3C 28.5.2)', [
     finds('64-bit guest', '', SEGMENTS),
@@ -128,9 +128,9 @@ export const vtxHostStateRoms: readonly Rom[] = [
     finds('null selectors', '', SEGMENTS, {
       fields: Object.fromEntries(['SS', 'DS', 'ES', 'FS', 'GS'].map((name) => [`HOST_${name}_SELECTOR`, 0])),
     }),
-    finds('FS and GS bases', '', SEGMENTS, { fields: { HOST_FS_BASE: CANONICAL, HOST_GS_BASE: 0xffff_8000_0000_1000n } }),
+    finds('FS and GS bases', '', SEGMENTS, { fields: { HOST_FS_BASE: WIDE_ADDRESS, HOST_GS_BASE: 0xffff_8000_0000_1000n } }),
     finds('FS and GS bases with null selectors', '', SEGMENTS, {
-      fields: { HOST_FS_BASE: CANONICAL, HOST_GS_BASE: 0x1000, HOST_FS_SELECTOR: 0, HOST_GS_SELECTOR: 0 },
+      fields: { HOST_FS_BASE: WIDE_ADDRESS, HOST_GS_BASE: 0x1000, HOST_FS_SELECTOR: 0, HOST_GS_SELECTOR: 0 },
     }),
     finds('selectors that no descriptor backs', '', SEGMENTS, { fields: { HOST_DS_SELECTOR: 0xfff0, HOST_FS_SELECTOR: 0xfff8 } }),
     finds("the guest's LDTR is gone", '', 'ldtr tr', {
@@ -138,14 +138,14 @@ export const vtxHostStateRoms: readonly Rom[] = [
     }),
     finds('the FS base changes between two exits', 'vmcall\nnop', 'fsBase', {
       fields: { HOST_FS_BASE: 0x1000 },
-      afterwards: `${vmwrite('HOST_FS_BASE', CANONICAL)}\n${SKIP}\n${RESUME}\n${note({ fsBase: `[${FOUND}]` })}`,
+      afterwards: `${vmwrite('HOST_FS_BASE', WIDE_ADDRESS)}\n${SKIP}\n${RESUME}\n${note({ fsBase: `[${FOUND}]` })}`,
     }),
     finds('the stack', '', 'ss rsp', { before: 'mov rsp, 0xeff0', afterwards: 'mov rsp, 0xf000' }),
   ]),
   vtxRom('vtx-host-msrs', "SYSENTER MSRs and PAT of the host after an exit; what stays the guest's (SDM Vol. 3C 28.5.1)", [
     finds('zeros', '', SYSENTER, { fields: { GUEST_SYSENTER_CS: 8, GUEST_SYSENTER_ESP: 0x1000, GUEST_SYSENTER_EIP: 0x2000 } }),
     finds('values', '', SYSENTER, {
-      fields: { HOST_IA32_SYSENTER_CS: 0x12345678, HOST_IA32_SYSENTER_ESP: CANONICAL, HOST_IA32_SYSENTER_EIP: 0xffff_8000_0000_1000n },
+      fields: { HOST_IA32_SYSENTER_CS: 0x12345678, HOST_IA32_SYSENTER_ESP: WIDE_ADDRESS, HOST_IA32_SYSENTER_EIP: 0xffff_8000_0000_1000n },
       bochs: 'loads 16 bits of SYSENTER_CS; SDM Vol. 3C 28.5.1.',
       manual: 'VMCALL len=3 at 38:+0 sp=10:d000 fl=2\n sysenterCs=12345678 sysenterEsp=700012345000 sysenterEip=ffff800000001000',
     }),
@@ -162,20 +162,20 @@ export const vtxHostStateRoms: readonly Rom[] = [
     finds('PAT is saved', '', 'pat', {
       controls: { entry: ['loadIa32Pat'], exit: ['saveIa32Pat', 'loadIa32Pat'] },
       fields: { GUEST_IA32_PAT: PAT_OF_HOST, HOST_IA32_PAT: PAT_AFTER_RESET },
-      afterwards: `${vmwrite('GUEST_DR7', 0x400)}\n${shows(['GUEST_IA32_PAT'])}`,
+      afterwards: `${vmwrite('GUEST_DR7', 0x400)}\n${showFields('GUEST_IA32_PAT')}`,
     }),
     finds("KERNEL_GS_BASE stays the guest's", wrmsr(Msr.kernelGsBase, 0x1234, 0), 'kernelGsBase', {
       controls: { primary: ['useMsrBitmaps'] },
       fields: { MSR_BITMAP: VtxMemory.msrBitmap },
     }),
-    finds('EFER is saved', '', 'efer', { fields: { GUEST_IA32_EFER: EFER - 1 }, afterwards: shows(['GUEST_IA32_EFER']) }),
+    finds('EFER is saved', '', 'efer', { fields: { GUEST_IA32_EFER: LONG_EFER - 1 }, afterwards: showFields('GUEST_IA32_EFER') }),
   ]),
   vtxRom('vtx-failed-entry', 'An entry that fails on its guest: the host is loaded, nothing of the guest is saved (SDM Vol. 3C 27.8)', [
     finds('the host', '', `${CONTROL_REGISTERS} fs gs fsBase gsBase gdtlimit`, {
-      fields: { GUEST_RFLAGS: 0, HOST_FS_BASE: CANONICAL, HOST_CR4: 0x26a0 },
+      fields: { GUEST_RFLAGS: 0, HOST_FS_BASE: WIDE_ADDRESS, HOST_CR4: 0x26a0 },
     }),
     finds("the host's SYSENTER MSRs", '', SYSENTER, {
-      fields: { GUEST_RFLAGS: 0, HOST_IA32_SYSENTER_CS: 0x1234, HOST_IA32_SYSENTER_EIP: CANONICAL },
+      fields: { GUEST_RFLAGS: 0, HOST_IA32_SYSENTER_CS: 0x1234, HOST_IA32_SYSENTER_EIP: WIDE_ADDRESS },
     }),
     keeps('fields that stay', 'INVALID_STATE', 0, { fields: { GUEST_RFLAGS: 0 } }),
     keeps('an event stays valid', 'INVALID_STATE', 0x8000_0306, { fields: { GUEST_RFLAGS: 0 } }),
@@ -196,9 +196,12 @@ export const vtxHostStateRoms: readonly Rom[] = [
     vt('mended, it is entered', 'mov ebx, 1', { fields: { GUEST_RFLAGS: 0 }, afterwards: `${vmwrite('GUEST_RFLAGS', 2)}\n${RESUME}` }),
     vt('VMfail changes no exit reason', '', {
       fields: { CR3_TARGET_COUNT: 9, VM_EXIT_REASON: 0x55, EXIT_QUALIFICATION: 0x66 },
-      afterwards: shows(['VM_EXIT_REASON', 'EXIT_QUALIFICATION', 'VM_INSTRUCTION_ERROR']),
+      afterwards: showFields('VM_EXIT_REASON', 'EXIT_QUALIFICATION', 'VM_INSTRUCTION_ERROR'),
     }),
-    vt('an exit leaves the instruction error', '', { fields: { VM_INSTRUCTION_ERROR: 0x77 }, afterwards: shows(['VM_INSTRUCTION_ERROR']) }),
+    vt('an exit leaves the instruction error', '', {
+      fields: { VM_INSTRUCTION_ERROR: 0x77 },
+      afterwards: showFields('VM_INSTRUCTION_ERROR'),
+    }),
   ]),
   vtxRom('vtx-two-vmcs', 'VMCSs keep their fields and launch states while others are current (SDM Vol. 3C 25.1, 25.11.3)', [
     vt('two guests in turn', 'mov ebx, 1\nvmcall\nmov ebx, 2\nvmcall\nmov ebx, 3\nvmcall\n.second:\nmov ebp, 1\nvmcall\nmov ebp, 2', {
@@ -217,7 +220,12 @@ export const vtxHostStateRoms: readonly Rom[] = [
       ${SWAP}`,
     }),
     vt('VMCLEAR and VMPTRLD keep the fields', 'mov ebx, 1\nvmcall\nmov ebx, 2', {
-      afterwards: `${SKIP}\nvmclear qword [vtx_vmcs_pointer]\n${current('vtx_vmcs_pointer', 0)}\n${shows(['GUEST_RSP', 'VM_EXIT_REASON', 'HOST_CR4'])}\n${RESUME}`,
+      afterwards: `
+      ${SKIP}
+      vmclear qword [vtx_vmcs_pointer]
+      ${current('vtx_vmcs_pointer', 0)}
+      ${showFields('GUEST_RSP', 'VM_EXIT_REASON', 'HOST_CR4')}
+      ${RESUME}`,
     }),
     vt('VMCLEAR of the one makes no other clear', 'mov ebx, 1\nvmcall\nmov ebx, 2', {
       afterwards: `${SKIP}\nvmclear qword [vtx_other_pointer]\n${RESUME}`,
@@ -229,9 +237,9 @@ export const vtxHostStateRoms: readonly Rom[] = [
       mov byte [vtx_launched], 1
       ${vmwrite('CR3_TARGET_COUNT', 0)}
       ${RESUME}
-      ${shows(['VM_INSTRUCTION_ERROR'])}
+      ${showFields('VM_INSTRUCTION_ERROR')}
       ${current('vtx_other_pointer')}
-      ${shows(['VM_INSTRUCTION_ERROR'])}
+      ${showFields('VM_INSTRUCTION_ERROR')}
       ${SWAP}
       jmp .end
       .second:`,

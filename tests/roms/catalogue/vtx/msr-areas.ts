@@ -1,10 +1,10 @@
-import type { VmcsFieldName } from '@minusone/vtx';
 import { Msr, wrmsr } from '../../prelude/modes.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
-import { note, RESUME, SKIP, STATE, vmread, vmwrite } from '../../prelude/vtx-host.ts';
+import { note, RESUME, SKIP, STATE, vmwrite } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
+import { LONG_EFER, NOT_CANONICAL, showFields, WIDE_ADDRESS } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { exitMsrStore, exitMsrLoad, entryMsrLoad, msrBitmap } = VtxMemory;
@@ -16,10 +16,6 @@ const AREAS: Readonly<Record<Area, number>> = {
 };
 /** An entry of an MSR area: index, value, and what stands in its reserved half. */
 type Entry = readonly [index: number, value?: number | bigint, reserved?: number];
-
-const CANONICAL = 0x7000_1234_5678n;
-const NOT_CANONICAL = 0x8000_0000_0000n;
-const EFER = 0xd01;
 
 const fill = (area: Area, entries: readonly Entry[]): string =>
   entries
@@ -54,12 +50,11 @@ const stored = (count: number): string =>
   ).join('\n');
 const refused = (label: string, entries: readonly Entry[], more: GuestOptions = {}): VtxAttempt => vt(label, '', loads(entries, more));
 const CLEAR_HOST = [Msr.lstar, Msr.cstar, Msr.kernelGsBase].map((msr) => wrmsr(msr, 0)).join('\n');
-const fieldShown = (field: VmcsFieldName): string => `${vmread(field, 'rdi')}\n${note({ field: 'rdi' })}`;
 
 export const vtxMsrAreaRoms: readonly Rom[] = [
   vtxRom('vtx-entry-msr-load', 'The VM-entry MSR-load area: which MSRs, how many, in which order (SDM Vol. 3C 25.8.2, 27.4)', [
     vt('none', read(Msr.lstar), loads([[Msr.lstar, 0x1234]], { before: CLEAR_HOST }, 0)),
-    vt('one', read(Msr.lstar), loads([[Msr.lstar, CANONICAL]])),
+    vt('one', read(Msr.lstar), loads([[Msr.lstar, WIDE_ADDRESS]])),
     vt(
       'two',
       `${read(Msr.cstar)}\nmov ebx, eax\n${read(Msr.kernelGsBase)}`,
@@ -96,13 +91,13 @@ export const vtxMsrAreaRoms: readonly Rom[] = [
     vt(
       'after the guest state, SYSENTER_ESP',
       '',
-      loads([[Msr.sysenterEsp, CANONICAL]], { fields: { GUEST_SYSENTER_ESP: 0x55 }, afterwards: STATE }),
+      loads([[Msr.sysenterEsp, WIDE_ADDRESS]], { fields: { GUEST_SYSENTER_ESP: 0x55 }, afterwards: STATE }),
     ),
-    vt('EFER without SCE', '', loads([[Msr.efer, EFER - 1]], { afterwards: fieldShown('GUEST_IA32_EFER') })),
-    vt('EFER without NXE', '', loads([[Msr.efer, EFER - 0x800]], { afterwards: fieldShown('GUEST_IA32_EFER') })),
+    vt('EFER without SCE', '', loads([[Msr.efer, LONG_EFER - 1]], { afterwards: showFields('GUEST_IA32_EFER') })),
+    vt('EFER without NXE', '', loads([[Msr.efer, LONG_EFER - 0x800]], { afterwards: showFields('GUEST_IA32_EFER') })),
     vt('PAT', read(Msr.pat), loads([[Msr.pat, 0x0007_0406_0007_0401n]], { afterwards: wrmsr(Msr.pat, 0x0007_0406, 0x0007_0406) })),
-    vt('the host keeps what was loaded', '', loads([[Msr.kernelGsBase, CANONICAL]], { afterwards: hostReads(Msr.kernelGsBase) })),
-    vt('real mode', '', loads([[Msr.kernelGsBase, CANONICAL]], { mode: 'real', afterwards: hostReads(Msr.kernelGsBase) })),
+    vt('the host keeps what was loaded', '', loads([[Msr.kernelGsBase, WIDE_ADDRESS]], { afterwards: hostReads(Msr.kernelGsBase) })),
+    vt('real mode', '', loads([[Msr.kernelGsBase, WIDE_ADDRESS]], { mode: 'real', afterwards: hostReads(Msr.kernelGsBase) })),
     vt(
       'at every entry',
       `${read(Msr.lstar)}\nmov ebx, eax\nvmcall\n${read(Msr.lstar)}`,
@@ -127,8 +122,8 @@ export const vtxMsrAreaRoms: readonly Rom[] = [
       refused('KERNEL_GS_BASE not canonical', [[Msr.kernelGsBase, NOT_CANONICAL]]),
       refused('SYSENTER_EIP not canonical', [[Msr.sysenterEip, NOT_CANONICAL]]),
       refused('PAT with type 2', [[Msr.pat, 2]]),
-      refused('EFER with bit 1', [[Msr.efer, EFER + 2]]),
-      refused('EFER without LME', [[Msr.efer, EFER - 0x100]]),
+      refused('EFER with bit 1', [[Msr.efer, LONG_EFER + 2]]),
+      refused('EFER without LME', [[Msr.efer, LONG_EFER - 0x100]]),
       refused('a capability MSR', [[0x480, 0]]),
       refused(
         'the second',
@@ -169,14 +164,14 @@ export const vtxMsrAreaRoms: readonly Rom[] = [
     vt(
       "the guest's FS and GS bases",
       '',
-      stores([[Msr.fsBase], [Msr.gsBase]], { fields: { GUEST_FS_BASE: CANONICAL, GUEST_GS_BASE: 0x1234 } }),
+      stores([[Msr.fsBase], [Msr.gsBase]], { fields: { GUEST_FS_BASE: WIDE_ADDRESS, GUEST_GS_BASE: 0x1234 } }),
     ),
-    vt("the guest's EFER", '', stores([[Msr.efer]], { fields: { GUEST_IA32_EFER: EFER - 1 } })),
+    vt("the guest's EFER", '', stores([[Msr.efer]], { fields: { GUEST_IA32_EFER: LONG_EFER - 1 } })),
     vt("the guest's EFER, real mode", '', stores([[Msr.efer]], { mode: 'real' })),
     vt(
       "the guest's SYSENTER MSRs",
       '',
-      stores([[Msr.sysenterCs], [Msr.sysenterEip]], { fields: { GUEST_SYSENTER_CS: 0x1234, GUEST_SYSENTER_EIP: CANONICAL } }),
+      stores([[Msr.sysenterCs], [Msr.sysenterEip]], { fields: { GUEST_SYSENTER_CS: 0x1234, GUEST_SYSENTER_EIP: WIDE_ADDRESS } }),
     ),
     vt('nothing is stored by an entry that fails', '', stores([[Msr.lstar, 0x5555]], { fields: { GUEST_RFLAGS: 0 } })),
     vt(
@@ -186,7 +181,7 @@ export const vtxMsrAreaRoms: readonly Rom[] = [
     ),
   ]),
   vtxRom('vtx-exit-msr-load', 'The VM-exit MSR-load area (SDM Vol. 3C 25.7.2, 28.6)', [
-    vt('one', wrmsr(Msr.lstar, 0x11), areas({ VM_EXIT_MSR_LOAD: [[Msr.lstar, CANONICAL]] }, { afterwards: hostReads(Msr.lstar) })),
+    vt('one', wrmsr(Msr.lstar, 0x11), areas({ VM_EXIT_MSR_LOAD: [[Msr.lstar, WIDE_ADDRESS]] }, { afterwards: hostReads(Msr.lstar) })),
     vt(
       'the same one twice',
       '',

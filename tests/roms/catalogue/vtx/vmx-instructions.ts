@@ -5,13 +5,11 @@ import { note, vmread, vmwrite } from '../../prelude/vtx-host.ts';
 import { EPTP, VtxMemory } from '../../prelude/vtx-memory.ts';
 import { OPERAND, operand, type RootOptions, root } from '../../prelude/vtx-root.ts';
 import type { Rom } from '../../rom.ts';
+import { LONG_CR0, TOO_WIDE } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { vmcs, otherVmcs, vmxonRegion } = VtxMemory;
-/** Beyond any physical-address width. */
-const TOO_WIDE = 1n << 56n;
 const VMXON = `vmxon qword [${OPERAND}]`;
-const HOST_CR0 = 0x8000_0031;
 const HOST_CR4 = 0x20a0;
 
 /** An instruction that takes a pointer to a region. */
@@ -27,7 +25,7 @@ const off = (options: RootOptions = {}): RootOptions => ({
 });
 const setCr0 = (change: string): RootOptions => ({
   setup: `${operand(vmxonRegion)}\nmov rax, cr0\n${change}\nmov cr0, rax`,
-  restore: `mov eax, ${HOST_CR0}\nmov cr0, rax`,
+  restore: `mov eax, ${LONG_CR0}\nmov cr0, rax`,
 });
 const setCr4 = (change: string): RootOptions => ({
   setup: `${operand(vmxonRegion)}\nmov rax, cr4\n${change}\nmov cr4, rax`,

@@ -6,10 +6,10 @@ import { note } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
 import { type RootOptions, root } from '../../prelude/vtx-root.ts';
 import type { Rom } from '../../rom.ts';
+import { NOT_CANONICAL } from './entries.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { vmcs, vmxonRegion } = VtxMemory;
-const NOT_CANONICAL = 0x8000_0000_0000n;
 /** The page that is not there, or not to be written. */
 const PAGE = MemoryMap.test + 0x1000;
 const entryOf = (page: number): string => `dword [${MemoryMap.longTable + 8 * (page >>> 12)}]`;
@@ -177,13 +177,20 @@ export const vmxOperandRoms: readonly Rom[] = [
     ${attempt32('VMPTRLD', `vmptrld qword [${VtxMemory.free + 8}]`)}
     ${attempt32('VMPTRST', `vmptrst qword [${MemoryMap.test}]\nmov eax, [${MemoryMap.test}]\nmov edx, [${MemoryMap.test + 4}]`)}
     ${attempt32('the low half of 64 bits', `${write32(FIELD.TSC_OFFSET, 0x1234_5678)}\n${read32(FIELD.TSC_OFFSET)}`)}
-    ${attempt32('the high half of 64 bits', `${write32(TSC_OFFSET_HIGH, 0x7abc_def0)}\n${read32(TSC_OFFSET_HIGH)}\nmov ebx, edx\n${read32(FIELD.TSC_OFFSET)}`)}
+    ${attempt32(
+      'the high half of 64 bits',
+      `${write32(TSC_OFFSET_HIGH, 0x7abc_def0)}\n${read32(TSC_OFFSET_HIGH)}\nmov ebx, edx\n${read32(FIELD.TSC_OFFSET)}`,
+    )}
     ${attempt32('the low half clears the high one', `${write32(FIELD.TSC_OFFSET, 5)}\n${read32(TSC_OFFSET_HIGH)}`)}
     ${attempt32('16 bits', `${write32(FIELD.VIRTUAL_PROCESSOR_ID, 0x7654_3210)}\n${read32(FIELD.VIRTUAL_PROCESSOR_ID)}`)}
     ${attempt32('32 bits', `${write32(FIELD.EXCEPTION_BITMAP, 0x7654_3210)}\n${read32(FIELD.EXCEPTION_BITMAP)}`)}
     ${attempt32('natural width', `${write32(FIELD.GUEST_RSP, 0x7654_3210)}\n${read32(FIELD.GUEST_RSP)}`)}
     ${attempt32('no such field', read32(UNSUPPORTED))}
-    ${attempt32('VMREAD to memory', `mov dword [${MemoryMap.test + 4}], 9\nmov ecx, ${FIELD.GUEST_RSP}\nvmread dword [${MemoryMap.test}], ecx\nmov eax, [${MemoryMap.test}]\nmov edx, [${MemoryMap.test + 4}]`)}
+    ${attempt32(
+      'VMREAD to memory',
+      `mov dword [${MemoryMap.test + 4}], 9\nmov ecx, ${FIELD.GUEST_RSP}\nvmread dword [${MemoryMap.test}], ecx
+      mov eax, [${MemoryMap.test}]\nmov edx, [${MemoryMap.test + 4}]`,
+    )}
     ${attempt32('VMLAUNCH', 'vmlaunch')}
     ${attempt32('INVEPT', `mov eax, 2\ninvept eax, [${MemoryMap.test}]`)}
     ${attempt32('VMXOFF', 'vmxoff')}`,
