@@ -1,4 +1,4 @@
-import { dependsOnOperandSize, type Encoded, encodeForm, REX_W } from './encode.ts';
+import { dependsOnOperandSize, type EncodeContext, type Encoded, encodeForm, REX_W } from './encode.ts';
 import type { Lookup } from './expression.ts';
 import { canonical, FAR_FORMS, type FormIndex, PREFIXES, SIZE_PREFIXES } from './mnemonics.ts';
 import { type AsmOperand, type Complain, parseOperand, splitOperands } from './operand.ts';
@@ -70,6 +70,17 @@ function sizesToTry(form: Parameters<typeof dependsOnOperandSize>[0], bits: 16 |
   return form.size64 === 'normal' ? [4, 2, 8] : [8, 4, 2];
 }
 
+/** The address is asked for only where the encoding depends on it. */
+function encodeContextOf(prefixes: readonly number[], context: InstructionContext): EncodeContext {
+  return {
+    bits: context.bits,
+    prefixes,
+    get address() {
+      return context.address;
+    },
+  };
+}
+
 /** The shortest encoding, and the sizes that the memory operand could have. */
 function choose(
   mnemonic: string,
@@ -77,12 +88,15 @@ function choose(
   operands: readonly AsmOperand[],
   context: InstructionContext,
 ): { best: Encoded | undefined; memorySizes: Set<number> } {
-  const { bits, address } = context;
+  const { bits } = context;
   const memorySizes = new Set<number>();
+  const usual = encodeContextOf(head.prefixes, context);
+  let otherAddresses: EncodeContext | undefined;
   let best: Encoded | undefined;
   for (const { form, operandBytes, addressBytes } of context.index.get(mnemonic) ?? []) {
     if (bits === 64 ? addressBytes === 2 : addressBytes === 8) continue;
-    const prefixes = addressBytes === 0 || addressBytes * 8 === bits ? head.prefixes : [...head.prefixes, 0x67];
+    const encodeContext =
+      addressBytes === 0 || addressBytes * 8 === bits ? usual : (otherAddresses ??= encodeContextOf([...head.prefixes, 0x67], context));
     const sizes = head.forcedBytes !== 0 ? [head.forcedBytes] : operandBytes !== 0 ? [operandBytes] : sizesToTry(form, bits);
     // JMP and CALL through memory that has no size take the mode's own.
     const usesDefault =
@@ -91,7 +105,7 @@ function choose(
     let fits: Encoded | undefined;
     for (const size of sizes) {
       if (size === 8 && bits !== 64) continue;
-      const encoded = encodeForm(form, operands, size, { bits, address, prefixes });
+      const encoded = encodeForm(form, operands, size, encodeContext);
       if (encoded === undefined) continue;
       if (encoded.memoryBytes > 0 && (fits === undefined || !usesDefault)) memorySizes.add(encoded.memoryBytes);
       fits ??= encoded;
@@ -101,8 +115,44 @@ function choose(
   return { best, memorySizes };
 }
 
-/** Encodes one instruction with its prefixes; prefixes alone are bytes too. Complains, naming what is wrong, where there is no such instruction. */
+/** Encodings of instructions that depend on no place and no name, by code size and text. */
+const known = new WeakMap<FormIndex, Map<string, readonly number[]>>();
+const MOST_KNOWN = 20_000;
+
+/** Encodes one instruction with its prefixes, or takes what it was encoded as before: the passes of an assembly, and many sources, say the same again. */
 export function assembleInstruction(text: string, context: InstructionContext): number[] {
+  const { index, bits, final, complain } = context;
+  let cache = known.get(index);
+  if (cache === undefined) {
+    cache = new Map();
+    known.set(index, cache);
+  }
+  const key = `${bits} ${text}`;
+  const before = cache.get(key);
+  if (before !== undefined) return [...before];
+  let depends = false;
+  const bytes = encodeInstruction(text, {
+    index,
+    bits,
+    final,
+    complain,
+    get address() {
+      depends = true;
+      return context.address;
+    },
+    lookup: (name) => {
+      depends = true;
+      return context.lookup(name);
+    },
+  });
+  if (depends) return bytes;
+  if (cache.size >= MOST_KNOWN) cache.clear();
+  cache.set(key, [...bytes]);
+  return bytes;
+}
+
+/** Encodes one instruction; prefixes alone are bytes too. Complains, naming what is wrong, where there is no such instruction. */
+function encodeInstruction(text: string, context: InstructionContext): number[] {
   const { complain, bits } = context;
   const head = parseHead(text, context);
   if (head.mnemonic === '') return head.prefixes.filter((byte) => byte !== REX_W);
