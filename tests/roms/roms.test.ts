@@ -1,11 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { roms } from './catalogue/index.ts';
-import { attemptsFrom, attemptsOf, differences } from './compare.ts';
 import { expectedFile } from './expected.ts';
 import { mutations } from './mutations/index.ts';
-import { runOnOurs } from './ours.ts';
-import { buildRom } from './rom.ts';
+import { testRoms } from './test-roms.ts';
 
 const repositoryFile = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 
@@ -24,15 +22,8 @@ test('every mutation still has its place in the code', () => {
   expect(stale.map(([name]) => name)).toEqual([]);
 });
 
-describe.each([
-  { how: 'interpreted', jit: false },
-  { how: 'compiled', jit: true },
-])('our machine, $how, shows what the recorded peers and the manual ask for', ({ jit }) => {
-  for (const rom of roms) {
-    test(`${rom.name}: ${rom.rule}`, async () => {
-      const run = await runOnOurs(buildRom(rom), { ...rom, jit });
-      const expected = attemptsFrom(readFileSync(expectedFile(rom.name), 'latin1'));
-      expect(differences(attemptsOf(run), expected).map(({ text }) => text)).toEqual([]);
-    });
-  }
-});
+// Those about virtualization, and all of them compiled, take longer: roms.slow.test.ts.
+testRoms(
+  roms.filter(({ extension }) => extension === undefined),
+  'interpreted',
+);
