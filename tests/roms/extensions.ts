@@ -11,7 +11,7 @@ export interface ExtensionMachine {
   readonly bochsModel: string;
   readonly model: CpuModel;
   /** The extension of one CPU of ours. */
-  readonly create?: () => Extension;
+  readonly create: () => Extension;
   /** Rows of its instructions, for the assembler. */
   readonly instructions: readonly InstructionRow[];
 }

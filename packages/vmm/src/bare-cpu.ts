@@ -1,5 +1,5 @@
 import type { BootState } from '@minusone/loader';
-import { ApicRegister, CodeSpace, CpuEngine, Decoder, instructionTable, Processors } from '@minusone/x86';
+import { ApicRegister, CodeSpace, CpuEngine, decoderFor, type Extension, Processors } from '@minusone/x86';
 import type { Accelerator, ProcessorParts, ProcessorSet, ProcessorsResult, ProcessorsStatistics } from './accelerator.ts';
 import { applyBootState } from './apply-boot-state.ts';
 
@@ -8,25 +8,35 @@ const SPURIOUS_ENABLED = 0x1ff;
 const LINT0_EXTINT = 0x700;
 
 /** Our emulated processors, without a hypervisor: acceleration `none`. */
-export const bareCpu: Accelerator = {
-  name: 'none',
-  createProcessors(parts: ProcessorParts): ProcessorSet {
-    const { memory, physical, ports, model, cpus, clock, jit } = parts;
-    const space = new CodeSpace(memory, new Decoder(instructionTable, new Set(model.features)), undefined, jit === true ? {} : jit);
-    physical.observer = space;
-    const processors = new Processors({
-      memory,
-      physical,
-      ports,
-      model,
-      cpus,
-      clock,
-      engine: (cpu) => new CpuEngine(space, cpu),
-      external: parts.interruptAcknowledge,
-    });
-    return new BareProcessors(processors);
-  },
-};
+export const bareCpu: Accelerator = bareCpuWith(() => []);
+
+/**
+ * The same with extensions, for guests that are hypervisors themselves.
+ * @param extensions made for each processor, and once for the decoder
+ * @example boot({ accel: bareCpuWith(() => [new Vmx()]), kernel: 'hypervisor.elf' })
+ */
+export function bareCpuWith(extensions: () => readonly Extension[]): Accelerator {
+  return {
+    name: 'none',
+    createProcessors(parts: ProcessorParts): ProcessorSet {
+      const { memory, physical, ports, model, cpus, clock, jit } = parts;
+      const space = new CodeSpace(memory, decoderFor(model, extensions()), undefined, jit === true ? {} : jit);
+      physical.observer = space;
+      const processors = new Processors({
+        memory,
+        physical,
+        ports,
+        model,
+        cpus,
+        clock,
+        engine: (cpu) => new CpuEngine(space, cpu),
+        extensions,
+        external: parts.interruptAcknowledge,
+      });
+      return new BareProcessors(processors);
+    },
+  };
+}
 
 /** The emulated CPUs of a machine without a hypervisor, for whoever wants to look inside. */
 export class BareProcessors implements ProcessorSet {
