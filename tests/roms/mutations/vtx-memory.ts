@@ -71,4 +71,22 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
     'const unblocked = op.cpu.nmiUnblocked && !op.cpu.delivering.active ?',
     'const unblocked = op.cpu.delivering.active ?',
   ),
+  'vtx-ept-modify': change(
+    `${X86}/engine/memory/linear-memory.ts`,
+    'if (!this.locate(low, high, write, kind)) return false;',
+    'if (!this.locate(low, high, false, kind)) return false;',
+  ),
+  'vtx-ept-operands': change(
+    `${X86}/instructions/system/segment-registers.ts`,
+    'loadSegment(cpu, segment, readMemory(cpu, insn, 2, operandBytes));',
+    'writeGpr(cpu, insn.reg, operandBytes, low, high);\nloadSegment(cpu, segment, readMemory(cpu, insn, 2, operandBytes));',
+  ),
+  'vtx-ept-x87-sse': change(`${X86}/instructions/x87/load-store.ts`, "'DF /7 Mq'], storeInteger(1, 0)", "'DF /7 Mq'], storeInteger(0, 0)"),
+  'vtx-ept-blocking': change(
+    `${VTX}/guest-state.ts`,
+    '(shadow === InterruptShadow.STI ? Interruptibility.STI :',
+    '(shadow === InterruptShadow.STI ? 0 :',
+  ),
+  'vtx-ept-code': change(`${X86}/engine/memory/tlb.ts`, 'this.#clearTags(false);\n    this.clearFetch();', 'this.#clearTags(false);'),
+  'vtx-ept-frames': eptStage('result.pa = pageAddress(lo, hi, offsetMask, gpa | 0);', 'result.pa = gpa;'),
 };

@@ -1,6 +1,8 @@
 import type { Rom } from '../../rom.ts';
 import { vtxEptFlagRoms } from './ept-flags.ts';
+import { vtxEptFrameRoms } from './ept-frames.ts';
 import { vtxEptInstructionRoms } from './ept-instructions.ts';
+import { vtxEptOperandRoms } from './ept-operands.ts';
 import { vtxEptStructureRoms } from './ept-structures.ts';
 import { vtxEptViolationRoms } from './ept-violations.ts';
 import { vtxTranslationRoms } from './translations.ts';
@@ -9,7 +11,9 @@ import { vtxTranslationRoms } from './translations.ts';
 export const vtxMemoryRoms: readonly Rom[] = [
   ...vtxEptViolationRoms,
   ...vtxEptInstructionRoms,
+  ...vtxEptOperandRoms,
   ...vtxEptStructureRoms,
   ...vtxEptFlagRoms,
+  ...vtxEptFrameRoms,
   ...vtxTranslationRoms,
 ];
