@@ -105,4 +105,5 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
   ),
   'vtx-host-32bit': check('host/host-segments', "view.exit.hostAddressSpaceSize || view.low('HOST_SS_SELECTOR') !== 0", 'true'),
   'vtx-host-pae': hostState('if (usesPdptes(cpu) && !loadHostPdptes(op)) return false;', ''),
+  'vtx-address-width': check('controls/msr-areas', 'view.address(field) + count * MSR_ENTRY_BYTES <= 2', 'view.address(field) <= 2'),
 };

@@ -1,4 +1,5 @@
 import type { Rom } from '../../rom.ts';
+import { vtxAddressWidthRoms } from './address-width.ts';
 import { vtxEntryControlRoms } from './entry-controls.ts';
 import { vtxGuestSegmentCheckRoms } from './guest-segment-checks.ts';
 import { vtxGuestStateRoms } from './guest-state.ts';
@@ -24,4 +25,5 @@ export const vtxEntryRoms: readonly Rom[] = [
   ...vtxGuestStateRoms,
   ...vtxHost32Roms,
   ...vmxCapabilityRoms,
+  ...vtxAddressWidthRoms,
 ];

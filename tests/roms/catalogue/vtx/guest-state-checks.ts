@@ -151,7 +151,7 @@ export const vtxGuestStateCheckRoms: readonly Rom[] = [
     timed('wait-for-SIPI, an NMI', { GUEST_ACTIVITY_STATE: 3, ...inject(2, 2) }),
   ]),
   vtxRom('vtx-refused-blocking', "The guest's interruptibility state (SDM Vol. 3C 27.3.1.5, 27.8)", [
-    ...[5, 6, 31].map((bit) => entry(`bit ${bit}`, blocking(bit === 31 ? -0x8000_0000 : 1 << bit))),
+    ...[4, 5, 6, 31].map((bit) => entry(`bit ${bit}`, blocking(bit === 31 ? -0x8000_0000 : 1 << bit))),
     entry('STI', { ...blocking(1), GUEST_RFLAGS: 0x202 }),
     entry('STI without RFLAGS.IF', blocking(1)),
     entry('MOV SS', blocking(2)),
@@ -166,7 +166,7 @@ export const vtxGuestStateCheckRoms: readonly Rom[] = [
     entry('an exception with MOV SS', { ...blocking(2), ...inject(3, 6), ...NO_IDT }),
   ]),
   vtxRom('vtx-refused-pending-debug', "The guest's pending debug exceptions (SDM Vol. 3C 27.3.1.5, 27.8)", [
-    ...[4, 11, 13, 15, 17].map((bit) => entry(`bit ${bit}`, pending(1 << bit))),
+    ...[4, 11, 13, 15, 16, 17].map((bit) => entry(`bit ${bit}`, pending(1 << bit))),
     entry('bit 63', pending(1n << 63n), refusedByManual('looks at no bits above 31; SDM Vol. 3C 27.3.1.5.')),
     entry('STI and TF without BS', { ...blocking(1), GUEST_RFLAGS: 0x202 + TF }, BS),
     entry('MOV SS and TF without BS', { ...blocking(2), GUEST_RFLAGS: 2 + TF }, BS),
