@@ -340,6 +340,11 @@ describe('event injection (SDM Vol. 3C, 27.6)', () => {
     m.physical.write32(At.GUEST + Guest.TSS + 8, 0x18);
     expect([m.enter(), m.field('GUEST_RIP')]).toEqual([ExitReason.HLT, handler(0x21)]);
   });
+  test('SS of the TSS is read before ESP', () => {
+    const m = new VmxMachine().ready('v86', { GUEST_CR0: 0x31n, VM_ENTRY_INTR_INFO_FIELD: BigInt(info(6, HARDWARE_EXCEPTION)) });
+    m.turnOn('SECONDARY_VM_EXEC_CONTROL', 0x80).eptEntry(Guest.TSS, 0);
+    expect([m.enter(), m.field('GUEST_PHYSICAL_ADDRESS')]).toEqual([ExitReason.EPT_VIOLATION, Guest.TSS + 8]);
+  });
   test('in real-address mode, through the vector table', () => {
     const m = new VmxMachine().ready('real', {
       VM_ENTRY_INTR_INFO_FIELD: BigInt(info(0x21, SOFTWARE_INTERRUPT)),

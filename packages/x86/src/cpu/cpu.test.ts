@@ -127,6 +127,7 @@ test('#UD while delivering #GP is handled serially: it is benign (SDM Vol. 3A, T
   expect(combine(new DeliveredEvent().set(14, 3, 0, 0), 14)).toBe('double fault');
   expect(combine(new DeliveredEvent().set(13, 3, 0, 0), 14)).toBe('serial');
   expect(combine(new DeliveredEvent().set(14, 3, 0, 0), 11)).toBe('double fault');
+  expect(combine(new DeliveredEvent().set(20, 3, 0, 0), 13)).toBe('double fault');
   expect(combine(new DeliveredEvent().set(8, 3, 0, 0), 14)).toBe('shutdown');
   expect(combine(new DeliveredEvent().set(0x30, 0, 0, 0), 13)).toBe('serial');
 });

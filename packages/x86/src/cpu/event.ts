@@ -86,10 +86,14 @@ export function combine(first: DeliveredEvent, secondVector: number): 'serial' |
   return 'serial';
 }
 
+/** #VE and #CP: no processor of ours raises them, but a hypervisor may inject them. */
+const VIRTUALIZATION = 20;
+const CONTROL_PROTECTION = 21;
+
 /** SDM Vol. 3A, Table 6-4 "Interrupt and Exception Classes". */
 export function exceptionClass(vector: number): 'benign' | 'contributory' | 'page fault' {
-  if (vector === Vector.PF) return 'page fault';
-  if (vector === Vector.DE || (vector >= Vector.TS && vector <= Vector.GP) || vector === 21) return 'contributory';
+  if (vector === Vector.PF || vector === VIRTUALIZATION) return 'page fault';
+  if (vector === Vector.DE || (vector >= Vector.TS && vector <= Vector.GP) || vector === CONTROL_PROTECTION) return 'contributory';
   return 'benign';
 }
 

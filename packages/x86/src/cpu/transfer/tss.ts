@@ -18,9 +18,9 @@ export function readInnerStack(cpu: Cpu, level: number): { selector: number; sp:
   const offset = wide ? 4 + 8 * level : 2 + 4 * level;
   if (offset + (wide ? 5 : 3) > limitOf(registers, Segment.TR)) selectorFault(cpu, Vector.TS, selectorOf(registers, Segment.TR));
   const at = (base + offset) | 0;
-  return wide
-    ? { sp: linear.read32(at, 0, 'supervisor'), selector: linear.read16((at + 4) | 0, 0, 'supervisor') }
-    : { sp: linear.read16(at, 0, 'supervisor'), selector: linear.read16((at + 2) | 0, 0, 'supervisor') };
+  // SDM Vol. 2A, INT n "Operation": SS comes first; which of the two faults is seen in CR2, or in an EPT violation.
+  const selector = linear.read16((at + (wide ? 4 : 2)) | 0, 0, 'supervisor');
+  return { selector, sp: wide ? linear.read32(at, 0, 'supervisor') : linear.read16(at, 0, 'supervisor') };
 }
 
 /** Whether TR holds a usable TSS. */
