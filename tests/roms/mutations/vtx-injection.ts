@@ -70,4 +70,23 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
   'vtx-enter-activity': entry('cpu.activity >= 2', 'cpu.activity >= 3'),
   'vtx-enter-interruptibility': state('cpu.nmiBlocked = (blocking & Interruptibility.NMI) !== 0;', 'cpu.nmiBlocked = false;'),
   'vtx-enter-pending-debug': entry('if ((field & PendingDebug.ENABLED) !== 0) pending', 'pending'),
+  'vtx-inject-gates': change(`${CPU}/transfer/deliver-long.ts`, 'event.vector * 8 + 2 + cpu.ext', 'event.vector * 8 + 3'),
+  'vtx-inject-real': change(`${CPU}/transfer/deliver-real.ts`, 'index + 3 > registers', 'index + 4 > registers'),
+  'vtx-inject-nested': change(`${CPU}/event.ts`, 'vector === Vector.PF || vector === VIRTUALIZATION', 'vector === Vector.PF'),
+  'vtx-inject-breakpoints': change(
+    `${CPU}/transfer/deliver-long.ts`,
+    'Eflags.TF | Eflags.NT | Eflags.RF | Eflags.VM',
+    'Eflags.TF | Eflags.NT | Eflags.VM',
+  ),
+  'vtx-inject-kept': exit(
+    'vmcs.set(EXIT_QUALIFICATION, qualification, 0);',
+    'vmcs.set(EXIT_QUALIFICATION, qualification, 0);\n  vmcs.set(VM_ENTRY_INTR_INFO_FIELD, 0);',
+  ),
+  'vtx-inject-sequence': change(`${VTX}/operation.ts`, 'return !this.cpu.nmiBlocked && this.cpu', 'return this.cpu'),
+  'vtx-inject-ept-tables': change(
+    `${CPU}/transfer/tss.ts`,
+    'const selector = linear.read16(',
+    "const selector = linear.read32(at, 0, 'supervisor') && linear.read16(",
+  ),
+  'vtx-enter-mode-switches': state('if (op.storesEferLma) {', 'if (false) {'),
 };

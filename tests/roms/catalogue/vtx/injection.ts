@@ -2,6 +2,8 @@ import type { Rom } from '../../rom.ts';
 import { boundaryRoms } from './injection/boundaries.ts';
 import { deliveryRoms } from './injection/deliveries.ts';
 import { faultRoms } from './injection/faults.ts';
+import { flowRoms } from './injection/flow.ts';
+import { gateRoms } from './injection/gates.ts';
 import { modeRoms } from './injection/modes.ts';
 import { refusalRoms } from './injection/refusals.ts';
 import { stateRoms } from './injection/state.ts';
@@ -14,6 +16,8 @@ export const vtxInjectionRoms: readonly Rom[] = [
   ...deliveryRoms,
   ...virtual8086Roms,
   ...faultRoms,
+  ...gateRoms,
+  ...flowRoms,
   ...refusalRoms,
   ...boundaryRoms,
   ...modeRoms,

@@ -1,7 +1,7 @@
 import { Access, gate } from '../../../prelude/descriptor.ts';
 import { MemoryMap, Selector } from '../../../prelude/memory-map.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../../prelude/vtx-attempt.ts';
-import { note, vmread } from '../../../prelude/vtx-host.ts';
+import { note, RESUME, vmread, vmwrite } from '../../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../../prelude/vtx-memory.ts';
 import type { Fields, GuestModeName } from '../../../prelude/vtx-modes.ts';
 
@@ -43,7 +43,7 @@ export const inject = (label: string, injected: Fields, options: GuestOptions = 
   vt(label, code, { ...options, fields: { ...injected, ...interruptible(injected, options.mode), ...options.fields } });
 
 /** A table of gates of a ROM's own, empty but for the one that an attempt makes and takes away. */
-const IDT = VtxMemory.free;
+export const IDT = VtxMemory.free;
 
 export interface FrameOptions extends GuestOptions {
   /** Access byte, code selector, IST of the gate. */
@@ -102,6 +102,15 @@ export function frame(label: string, injected: Fields, options: FrameOptions = {
   return handled(label, info & 0xff, (info & 0x800) !== 0, { ...options, fields });
 }
 
+/** The IDT-vectoring information goes to the VM-entry fields, as a hypervisor does it, and the guest goes on. */
+export const REINJECT = [
+  ['VM_ENTRY_INTR_INFO_FIELD', 'IDT_VECTORING_INFO_FIELD'],
+  ['VM_ENTRY_EXCEPTION_ERROR_CODE', 'IDT_VECTORING_ERROR_CODE'],
+  ['VM_ENTRY_INSTRUCTION_LEN', 'VM_EXIT_INSTRUCTION_LEN'],
+]
+  .map(([to, from]) => `${vmread(from as keyof Fields, 'rdx')}\n${vmwrite(to as keyof Fields, 'rdx')}`)
+  .join('\n')
+  .concat(`\n${RESUME}`);
 /** Shows what the exit left of the VM-entry interruption information. */
 export const SHOW_INFORMATION = `${vmread('VM_ENTRY_INTR_INFO_FIELD', 'rdx')}\n${note({ entry: 'rdx' })}`;
 

@@ -1,7 +1,7 @@
 import { Access, segment, setGdt } from '../../../prelude/descriptor.ts';
 import { MemoryMap, Selector } from '../../../prelude/memory-map.ts';
 import type { VtxAttempt } from '../../../prelude/vtx-attempt.ts';
-import { note, RESUME, vmread, vmwrite } from '../../../prelude/vtx-host.ts';
+import { note, vmwrite } from '../../../prelude/vtx-host.ts';
 import type { Fields } from '../../../prelude/vtx-modes.ts';
 import type { Rom } from '../../../rom.ts';
 import { vtxRom } from '../vtx-rom.ts';
@@ -20,6 +20,7 @@ import {
   LOST_STACK,
   NMI,
   PRESENT,
+  REINJECT,
   RING_3_32,
   trap,
 } from './event.ts';
@@ -60,15 +61,6 @@ const eptAbsent = (more: FrameOptions = {}): FrameOptions => ({
   afterwards: `${EPT_PRESENT}\n${more.afterwards ?? ''}`,
 });
 
-/** The IDT-vectoring information goes to the VM-entry fields, as a hypervisor does it, and the guest goes on. */
-const REINJECT = [
-  ['VM_ENTRY_INTR_INFO_FIELD', 'IDT_VECTORING_INFO_FIELD'],
-  ['VM_ENTRY_EXCEPTION_ERROR_CODE', 'IDT_VECTORING_ERROR_CODE'],
-  ['VM_ENTRY_INSTRUCTION_LEN', 'VM_EXIT_INSTRUCTION_LEN'],
-]
-  .map(([to, from]) => `${vmread(from as keyof Fields, 'rdx')}\n${vmwrite(to as keyof Fields, 'rdx')}`)
-  .join('\n')
-  .concat(`\n${RESUME}`);
 const AGAIN = { afterwards: REINJECT };
 
 /** A guest's own event, that an EPT violation met. */
