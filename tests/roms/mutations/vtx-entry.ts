@@ -106,4 +106,5 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
   'vtx-host-32bit': check('host/host-segments', "view.exit.hostAddressSpaceSize || view.low('HOST_SS_SELECTOR') !== 0", 'true'),
   'vtx-host-pae': hostState('if (usesPdptes(cpu) && !loadHostPdptes(op)) return false;', ''),
   'vtx-address-width': check('controls/msr-areas', 'view.address(field) + count * MSR_ENTRY_BYTES <= 2', 'view.address(field) <= 2'),
+  'vtx-prefixes': rows("'NP 0F 78 /r Ey,Gy f64'", "'0F 78 /r Ey,Gy f64'"),
 };

@@ -70,6 +70,19 @@ const WITHOUT_QEMU = { extension: 'vtx', without: { peer: 'qemu', why: 'TCG has 
 const LETS_PG_BE_0 = 'lets CR0.PG be 0 where it has unrestricted guests; SDM Vol. 3C 24.8.';
 const TSC_OFFSET_HIGH = FIELD.TSC_OFFSET + 1;
 
+/** Where a pointer to the other VMCS stands. */
+const POINTER = VtxMemory.free;
+const HELD: RootOptions = { setup: `mov qword [${POINTER}], ${VtxMemory.otherVmcs}` };
+/** Instructions without a mandatory prefix. */
+const PLAIN = {
+  VMREAD: `db 0x0f, 0x78, 0xc1`,
+  VMWRITE: `db 0x0f, 0x79, 0xc1`,
+  VMLAUNCH: 'vmlaunch',
+  VMRESUME: 'vmresume',
+  VMXOFF: 'vmxoff',
+  VMPTRST: `vmptrst qword [${VtxMemory.free + 0x100}]`,
+} as const;
+
 export const vmxOperandRoms: readonly Rom[] = [
   vtxRom('vtx-operand-faults', 'Memory operands of VMX instructions: #PF, #GP(0), #SS(0) (SDM Vol. 3C 31.3)', [
     ...each('of a page that is absent', `[${PAGE}]`, absent),
@@ -88,6 +101,19 @@ export const vmxOperandRoms: readonly Rom[] = [
     root('VMPTRLD with LOCK', `db 0xf0\nvmptrld qword [${PAGE}]`),
     root('INVEPT of a register', 'db 0x66, 0x0f, 0x38, 0x80, 0xc1'),
     root('VMPTRST of a register', 'db 0xf2, 0x0f, 0xc7, 0xfa'),
+  ]),
+  vtxRom('vtx-prefixes', 'Prefixes of VMX instructions: 66, F2 and F3 make others of them, or #UD (SDM Vol. 2A 3.1.1.1, Vol. 3C 31.3)', [
+    ...[0x66, 0xf2, 0xf3, 0xf0].flatMap((prefix) =>
+      Object.entries(PLAIN).map(([name, code]) => root(`${name} with ${prefix.toString(16)}`, `db ${prefix}\n${code}`)),
+    ),
+    root('VMREAD with REX.W', `mov ecx, ${FIELD.GUEST_RSP}\ndb 0x48\ndb 0x0f, 0x78, 0xca`),
+    root('VMREAD with REX.B and REX.R', `mov r9d, ${FIELD.GUEST_RSP}\nvmread r10, r9`),
+    root('VMPTRLD of 32-bit addresses', `mov rbx, ${0x1_0000_0000 + POINTER}\nvmptrld qword [ebx]\nmov ebx, 0`, HELD),
+    root('VMPTRLD by FS', `vmptrld qword [fs:${POINTER}]`, HELD),
+    root('VMPTRLD by CS, which 64-bit mode ignores', `db 0x2e\nvmptrld qword [${POINTER}]`, HELD),
+    root('VMPTRLD relative to RIP', 'vmptrld qword [rel vtx_other_pointer]'),
+    root('INVEPT with REX.W', `mov eax, 2\ndb 0x66, 0x48, 0x0f, 0x38, 0x80, 0x04, 0x25\ndd ${POINTER}\nmov eax, 0`, HELD),
+    root('VMXOFF with segments and REX', 'db 0x64, 0x67, 0x40\nvmxoff', { restore: 'vmxon qword [vtx_vmxon_pointer]' }),
   ]),
   {
     ...WITHOUT_QEMU,
