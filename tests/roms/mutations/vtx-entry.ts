@@ -107,4 +107,8 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
   'vtx-host-pae': hostState('if (usesPdptes(cpu) && !loadHostPdptes(op)) return false;', ''),
   'vtx-address-width': check('controls/msr-areas', 'view.address(field) + count * MSR_ENTRY_BYTES <= 2', 'view.address(field) <= 2'),
   'vtx-prefixes': rows("'NP 0F 78 /r Ey,Gy f64'", "'0F 78 /r Ey,Gy f64'"),
+  'vtx-root-32bit': rows(
+    'if (op.nonRoot) exitFromGuest(op, reason, insn, information);\n      cpu.requireCpl0();',
+    'if (op.nonRoot) exitFromGuest(op, reason, insn, information);',
+  ),
 };

@@ -1,5 +1,5 @@
 import { FIELD } from '@minusone/vtx';
-import { attempt16, attempt32, attempt64, policy } from '../../prelude/attempt.ts';
+import { attempt16, attempt32, attempt64, policy, user32, v86 } from '../../prelude/attempt.ts';
 import { MemoryMap, Policy } from '../../prelude/memory-map.ts';
 import type { VtxAttempt } from '../../prelude/vtx-attempt.ts';
 import { note } from '../../prelude/vtx-host.ts';
@@ -41,6 +41,19 @@ const each = (suffix: string, at: string, options: RootOptions = {}, except: rea
     .filter(([name]) => !except.includes(name))
     .map(([name, code]) => root(`${name} ${suffix}`, code(at), options));
 const pointer = (name: string): string => `mov ${name}, ${NOT_CANONICAL}`;
+
+/** Instructions in 32-bit code, and in 16-bit code alike. */
+const OF_32_BITS = {
+  VMXON: 'vmxon qword [bx]',
+  VMCLEAR: 'vmclear qword [bx]',
+  VMPTRST: 'vmptrst qword [bx]',
+  VMREAD: 'vmread eax, ecx',
+  VMWRITE: 'vmwrite eax, ecx',
+  VMLAUNCH: 'vmlaunch',
+  VMCALL: 'vmcall',
+  INVEPT: 'invept eax, [bx]',
+  VMXOFF: 'vmxoff',
+} as const;
 
 /** A host in 32-bit paged mode, without guests. */
 const write32 = (field: number, value: number): string => `mov ecx, ${field}\nmov edx, ${value}\nvmwrite ecx, edx`;
@@ -187,6 +200,23 @@ export const vmxOperandRoms: readonly Rom[] = [
     ${attempt32('VMXOFF', 'vmxoff')}
     ${attempt32('VMCLEAR', `vmclear qword [${VtxMemory.free}]`)}
     ${attempt32('VMXON without NE', `mov eax, 1\nmov cr0, eax\n${VMXON}`)}`,
+  },
+  {
+    ...WITHOUT_QEMU,
+    name: 'vtx-root-32bit',
+    rule: 'VMX instructions of a 32-bit host: #GP(0) in ring 3, #UD in virtual-8086 mode (SDM Vol. 3C 31.3)',
+    mode: 'paging32',
+    source: `
+    ${REGIONS}
+    ${enable(32)}
+    ${control(5)}
+    ${BRIEF}
+    ${attempt32('VMCLEAR before VMXON', `vmclear qword [${VtxMemory.free + 8}]`)}
+    ${attempt32('VMXON', VMXON)}
+    ${Object.entries(OF_32_BITS)
+      .flatMap(([name, code]) => [user32(`${name} in ring 3`, code), v86(`${name} in v86 mode`, code)])
+      .join('\n')}
+    ${attempt32('VMXOFF', 'vmxoff')}`,
   },
   {
     ...WITHOUT_QEMU,
