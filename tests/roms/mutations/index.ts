@@ -229,7 +229,11 @@ export const mutations: Readonly<Record<string, Mutation>> = {
     'return this.addressBytes === 2 ? and(offset, i32(0xffff)) : offset;',
     'return offset;',
   ),
-  'start-up': change(`${CPU}/cpu.ts`, 'if (this.activity === Activity.WAIT_FOR_SIPI || this.#init) this.#sipi', 'this.#sipi'),
+  'start-up': change(
+    `${CPU}/cpu.ts`,
+    'if (this.activity === Activity.WAIT_FOR_SIPI || (this.#init && !this.#blocksInit())) this.#sipi',
+    'this.#sipi',
+  ),
   'init-bootstrap': change(`${CPU}/reset.ts`, 'registers.set32(State.cr4, 0);', ''),
   'unreal-code': change(
     `${CPU}/segments/segment-register.ts`,

@@ -79,8 +79,9 @@ function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): boolean {
   if (isException && isExceptionIntercepted(cpu, event, debugBits)) return false;
   if (!isHardware) return true;
   if (vector === Vector.PF) {
-    cpu.registers.set32(State.cr2, guestFault.addressLow);
-    cpu.registers.set32(State.cr2 + 4, guestFault.addressHigh);
+    const { addressLow, addressHigh } = guestFault;
+    cpu.registers.set32(State.cr2, addressLow);
+    cpu.registers.set32(State.cr2 + 4, addressHigh);
   } else if (vector === Vector.DB) {
     cpu.debug.record(debugBits);
   }
