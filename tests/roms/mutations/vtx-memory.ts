@@ -89,4 +89,14 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
   ),
   'vtx-ept-code': change(`${X86}/engine/memory/tlb.ts`, 'this.#clearTags(false);\n    this.clearFetch();', 'this.#clearTags(false);'),
   'vtx-ept-frames': eptStage('result.pa = pageAddress(lo, hi, offsetMask, gpa | 0);', 'result.pa = gpa;'),
+  'vtx-guest-paging': controlRegisters(
+    'if ((changed & CR4_TRANSLATION) !== 0) {\n    cpu.updatePaging();\n    cpu.engine.flushAll();',
+    'if ((changed & CR4_TRANSLATION) !== 0) {\n    cpu.updatePaging();',
+  ),
+  'vtx-smep-smap': walk('executable && !(controls.smep && user)', 'executable'),
+  'vtx-ept-page-faults': change(
+    `${X86}/cpu/deliver-event.ts`,
+    'event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, !cpu.isRealMode);',
+    'event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, false);',
+  ),
 };

@@ -5,6 +5,7 @@ import { vtxEptInstructionRoms } from './ept-instructions.ts';
 import { vtxEptOperandRoms } from './ept-operands.ts';
 import { vtxEptStructureRoms } from './ept-structures.ts';
 import { vtxEptViolationRoms } from './ept-violations.ts';
+import { vtxGuestPagingRoms } from './guest-paging.ts';
 import { vtxTranslationRoms } from './translations.ts';
 
 /** ROMs about EPT, VPIDs and what is cached of them. */
@@ -16,4 +17,5 @@ export const vtxMemoryRoms: readonly Rom[] = [
   ...vtxEptFlagRoms,
   ...vtxEptFrameRoms,
   ...vtxTranslationRoms,
+  ...vtxGuestPagingRoms,
 ];
