@@ -121,6 +121,13 @@ test('a contributory exception during delivery of another is a double fault with
   expect(n.run()).toBe('shutdown');
 });
 
+test('a page fault that becomes a double fault, or meets one, writes CR2 (SDM Vol. 3A, 6.15 "Interrupt 14")', () => {
+  const m = new TestMachine().protected({ long: true }).code([0x0f, 0x0b]); // ud2
+  m.cpu.registers.set64(State.idtrBase, 1n << 40n);
+  expect(m.run()).toBe('shutdown');
+  expect(m.cpu.registers.get64(State.cr2)).toBe((1n << 40n) + 8n * 16n);
+});
+
 test('#UD while delivering #GP is handled serially: it is benign (SDM Vol. 3A, Table 6-4)', async () => {
   const { combine, DeliveredEvent } = await import('./event.ts');
   expect(combine(new DeliveredEvent().set(13, 3, 0, 0), 6)).toBe('serial');

@@ -53,6 +53,8 @@ function becomeNextEvent(cpu: Cpu, event: DeliveredEvent): boolean {
   if (combination === 'serial') return true;
   // Its own intercept comes first: SDM Vol. 3C, 26.2 "Triple fault"; APM Vol. 2, 15.12.
   if (isExceptionIntercepted(cpu, event, 0)) return false;
+  // SDM Vol. 3A, 6.15, Interrupt 14: CR2 is written even if the page fault is delivered as a double fault, or occurs during the delivery of one.
+  if (vector === Vector.PF) loadCr2(cpu);
   if (combination === 'shutdown') {
     if (!cpu.layer?.intercept({ kind: 'triple-fault' })) cpu.activity = Activity.SHUTDOWN;
     return false;
@@ -78,12 +80,12 @@ function announce(cpu: Cpu, event: DeliveredEvent, debugBits: number): boolean {
   const isException = isHardware || type === EventType.SOFTWARE_EXCEPTION || type === EventType.PRIVILEGED_SOFTWARE_EXCEPTION;
   if (isException && isExceptionIntercepted(cpu, event, debugBits)) return false;
   if (!isHardware) return true;
-  if (vector === Vector.PF) {
-    const { addressLow, addressHigh } = guestFault;
-    cpu.registers.set32(State.cr2, addressLow);
-    cpu.registers.set32(State.cr2 + 4, addressHigh);
-  } else if (vector === Vector.DB) {
-    cpu.debug.record(debugBits);
-  }
+  if (vector === Vector.PF) loadCr2(cpu);
+  else if (vector === Vector.DB) cpu.debug.record(debugBits);
   return true;
+}
+
+function loadCr2(cpu: Cpu): void {
+  cpu.registers.set32(State.cr2, guestFault.addressLow);
+  cpu.registers.set32(State.cr2 + 4, guestFault.addressHigh);
 }
