@@ -89,4 +89,11 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
     "const selector = linear.read32(at, 0, 'supervisor') && linear.read16(",
   ),
   'vtx-enter-mode-switches': state('if (op.storesEferLma) {', 'if (false) {'),
+  'vtx-inject-return-address': cpu('next > 0xffffffff && this.is64Bit ? (high + 1) | 0 : high,\n      errorCode', 'high,\n      errorCode'),
+  'vtx-inject-small-stack': change(`${CPU}/stack.ts`, '(old & ~0xffff) | (this.pointerLow & 0xffff)', 'this.pointerLow & 0xffff'),
+  'vtx-inject-page-faults': change(
+    `${CPU}/deliver-event.ts`,
+    'if (vector === Vector.PF) loadCr2(cpu);\n  if (combination',
+    'if (combination',
+  ),
 };

@@ -1,6 +1,7 @@
 import type { Rom } from '../../rom.ts';
 import { boundaryRoms } from './injection/boundaries.ts';
 import { deliveryRoms } from './injection/deliveries.ts';
+import { edgeRoms } from './injection/edges.ts';
 import { faultRoms } from './injection/faults.ts';
 import { flowRoms } from './injection/flow.ts';
 import { gateRoms } from './injection/gates.ts';
@@ -17,6 +18,7 @@ export const vtxInjectionRoms: readonly Rom[] = [
   ...virtual8086Roms,
   ...faultRoms,
   ...gateRoms,
+  ...edgeRoms,
   ...flowRoms,
   ...refusalRoms,
   ...boundaryRoms,

@@ -54,6 +54,8 @@ export interface FrameOptions extends GuestOptions {
   readonly outer?: boolean;
   /** EFLAGS of the frame are shown whole, with RF. */
   readonly wholeFlags?: boolean;
+  /** The return address is shown as it is. */
+  readonly absolute?: boolean;
   /** The handler returns, and shows nothing. */
   readonly returns?: boolean;
   /** What the guest does if the handler is not reached. */
@@ -61,16 +63,17 @@ export interface FrameOptions extends GuestOptions {
 }
 
 /** Takes the frame from the stack: EAX is the return address, counted from the guest's code; EBX CS, ECX flags, EDX and ESI the outer stack, EDI the error code. */
-function handler(bits: 16 | 32 | 64, hasError: boolean, outer: boolean, { wholeFlags, returns }: FrameOptions): string {
+function handler(bits: 16 | 32 | 64, hasError: boolean, outer: boolean, { wholeFlags, returns, absolute, access }: FrameOptions): string {
+  const isSmall = access === Access.interruptGate16 || access === Access.trapGate16;
   const letter = bits === 64 ? 'r' : bits === 32 ? 'e' : '';
   const names = [...(hasError ? ['di'] : []), 'ax', 'bx', 'cx', ...(outer ? ['dx', 'si'] : [])];
-  const pops = names.map((name) => `pop ${letter}${name}`).join('\n');
+  const pops = names.map((name) => `pop ${isSmall ? '' : letter}${name}`).join('\n');
   if (returns === true) return `bits ${bits}\n.handler:\niret${bits === 64 ? 'q' : bits === 32 ? 'd' : ''}`;
   return `
     bits ${bits}
   .handler:
     ${pops}
-    lea ${letter}ax, [${bits === 16 ? 'eax' : `${letter}ax`} - .guest]
+    ${absolute === true ? '' : `lea ${letter}ax, [${bits === 16 ? 'eax' : `${letter}ax`} - .guest]`}
     ${wholeFlags === true ? '' : 'movzx ecx, cx'}
     vmcall`;
 }

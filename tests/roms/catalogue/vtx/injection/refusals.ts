@@ -48,6 +48,7 @@ export const refusalRoms: readonly Rom[] = [
   ]),
   vtxRom('vtx-inject-invalid-length', 'Error codes and lengths that VM entry refuses with VMfailValid(7) (SDM Vol. 3C 27.2.1.3)', [
     frame('error code 7fff', exception(13, 0x7fff)),
+    frame('error code ffff', exception(13, 0xffff)),
     inject('error code 10000', exception(13, 0x10000)),
     inject('error code 80000000', exception(13, 0x80000000)),
     frame('an error code that is not delivered', { ...exception(6), VM_ENTRY_EXCEPTION_ERROR_CODE: -1 }),
