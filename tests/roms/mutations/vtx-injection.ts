@@ -96,4 +96,5 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
     'if (vector === Vector.PF) loadCr2(cpu);\n  if (combination',
     'if (combination',
   ),
+  'vtx-enter-not-switched': change(`${VTX}/host-state.ts`, "['HOST_IA32_SYSENTER_ESP', State.sysenterEsp],", ''),
 };

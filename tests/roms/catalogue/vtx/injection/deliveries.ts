@@ -78,6 +78,8 @@ export const deliveryRoms: readonly Rom[] = [
       afterwards: note({ cr2: 'cr2' }),
     }),
     frame('DF', exception(8, 0)),
+    frame('DF with an error code that is not 0', exception(8, 0x1234)),
+    frame('PF with reserved bits in the error code', exception(14, 0xffff)),
     frame('AC', exception(17, 0)),
     frame('DB leaves DR6 and DR7 alone', exception(1), {
       fields: { GUEST_DR7: 0x2700, GUEST_IA32_DEBUGCTL: 2 },

@@ -2,6 +2,7 @@ import { Access, segment, setGdt } from '../../../prelude/descriptor.ts';
 import { MemoryMap, Selector } from '../../../prelude/memory-map.ts';
 import type { VtxAttempt } from '../../../prelude/vtx-attempt.ts';
 import { note, vmwrite } from '../../../prelude/vtx-host.ts';
+import { VtxMemory } from '../../../prelude/vtx-memory.ts';
 import type { Fields } from '../../../prelude/vtx-modes.ts';
 import type { Rom } from '../../../rom.ts';
 import { vtxRom } from '../vtx-rom.ts';
@@ -14,6 +15,7 @@ import {
   frame,
   handled,
   ICEBP,
+  IDT,
   inject,
   interrupt,
   intN,
@@ -35,6 +37,13 @@ const TASK_GATE: FrameOptions = {
 const PF_EXITS = 1 << 14;
 const EPT = { secondary: ['enableEpt'] } as const;
 const VIRTUAL_NMIS = { ...EPT, pin: ['nmiExiting', 'virtualNmis'] } as const;
+
+/** The handler of #GP is in a page of its own. */
+const FAR_HANDLER = {
+  fields: { EXCEPTION_BITMAP: PF_EXITS },
+  before: `mov word [${IDT + 13 * 16}], ${MemoryMap.test & 0xffff}\nmov word [${IDT + 13 * 16 + 6}], ${MemoryMap.test >>> 16}`,
+};
+const EPT_WRITE_ONLY = `mov dword [${VtxMemory.eptTable + (MemoryMap.test >>> 12) * 8}], ${MemoryMap.test | 0x32}`;
 
 const EVENTS: readonly (readonly [string, Fields])[] = [
   ['interrupt', interrupt()],
@@ -76,6 +85,15 @@ export const faultRoms: readonly Rom[] = [
         inject(`${name}, PF`, injected, absent()),
         inject(`${name}, EPT violation`, injected, eptAbsent()),
       ]),
+      inject('UD, EPT misconfiguration', exception(6), { ...eptAbsent(), before: EPT_WRITE_ONLY }),
+      inject('INT n, EPT misconfiguration', intN(), { ...eptAbsent(), before: EPT_WRITE_ONLY }),
+      frame('the handler is absent', exception(13, 8), { ...FAR_HANDLER, before: `${FAR_HANDLER.before}\n${ABSENT}`, afterwards: PRESENT }),
+      frame('the handler is absent in EPT', exception(13, 8), {
+        ...FAR_HANDLER,
+        controls: EPT,
+        before: `${FAR_HANDLER.before}\n${EPT_ABSENT}`,
+        afterwards: EPT_PRESENT,
+      }),
       inject('GP by the gate', interrupt(0x80)),
       inject('NP by the gate', exception(6), {
         fields: { EXCEPTION_BITMAP: 1 << 11 },

@@ -1,4 +1,5 @@
 import { ENTRY_CONTROLS, EXIT_CONTROLS } from '@minusone/vtx';
+import { MemoryMap } from '../../../prelude/memory-map.ts';
 import { Msr, wrmsr } from '../../../prelude/modes.ts';
 import { type GuestOptions, type VtxAttempt, vt } from '../../../prelude/vtx-attempt.ts';
 import { note, vmread } from '../../../prelude/vtx-host.ts';
@@ -62,6 +63,20 @@ const HOST_BREAKPOINT: GuestOptions = { before: 'mov eax, .guest\nmov dr0, rax\n
 
 const NXE = 0x800;
 const CLEAR_NXE = `${rdmsr(Msr.efer)}\nand eax, ${~NXE}\nwrmsr\n${rdmsr(Msr.efer)}`;
+
+const LONG_CR0 = 0x8000_0031;
+const TEST = MemoryMap.test;
+const FS_BASE = 0xc0000100;
+const GS_BASE = 0xc0000101;
+const KERNEL_GS_BASE = 0xc0000102;
+const SYSENTER_ESP = 0x175;
+/** A guest that uses MSRs by itself. */
+const shared = (label: string, code: string, options: GuestOptions): VtxAttempt =>
+  vt(label, code, {
+    ...options,
+    controls: { primary: ['useMsrBitmaps'] },
+    fields: { MSR_BITMAP: VtxMemory.msrBitmap, ...options.fields },
+  });
 
 export const switchRoms: readonly Rom[] = [
   vtxRom('vtx-enter-efer', 'IA32_EFER by the entry and exit controls; LMA and LME without them (SDM Vol. 3C 27.3.2.1, 28.3.1, 28.5.1)', [
@@ -128,4 +143,49 @@ export const switchRoms: readonly Rom[] = [
       afterwards: `${note({ dr6: 'dr6', dr3: 'dr3' })}\nmov eax, 0xffff0ff0\nmov dr6, rax`,
     }),
   ]),
+  vtxRom(
+    'vtx-enter-not-switched',
+    'What entries and exits leave alone: x87, SSE, DR0 to DR3, DR6, CR2, MSRs without a field (SDM Vol. 3C 27.3.2, 28.5, 32.2)',
+    [
+      shared('x87', 'fnstsw ax\nfist word [rcx]\nmovzx ebx, word [rcx]\nfninit', {
+        registers: { rcx: TEST },
+        before: 'fninit\nfild dword [.seven]\njmp .loaded\n.seven: dd 7\n.loaded:',
+        afterwards: `fnstsw ax\nmovzx ebp, ax\n${note({ status: 'rbp' })}`,
+      }),
+      shared('x87 with TS', 'fnstsw ax', { fields: { GUEST_CR0: LONG_CR0 + 8, EXCEPTION_BITMAP: 1 << 7 } }),
+      shared('x87 with EM', 'fnstsw ax', { fields: { GUEST_CR0: LONG_CR0 + 4, EXCEPTION_BITMAP: 1 << 7 } }),
+      shared('CR2', 'mov rbx, cr2\nmov ecx, 0x4444\nmov cr2, rcx', {
+        before: 'mov eax, 0x3333\nmov cr2, rax',
+        afterwards: note({ cr2: 'cr2' }),
+      }),
+      ...(
+        [
+          ['STAR', 0xc0000081],
+          ['LSTAR', 0xc0000082],
+          ['CSTAR', 0xc0000083],
+          ['FMASK', 0xc0000084],
+          ['KERNEL_GS_BASE', 0xc0000102],
+        ] as const
+      ).map(([name, msr]) =>
+        shared(name, `${rdmsr(msr)}\nmov ebx, eax\n${wrmsr(msr, 0x2222)}`, {
+          before: wrmsr(msr, 0x1111),
+          afterwards: `${rdmsr(msr)}\nmov ebp, eax\n${note({ host: 'rbp' })}`,
+        }),
+      ),
+      shared('SWAPGS', 'swapgs', {
+        fields: { GUEST_GS_BASE: 0x5555 },
+        before: wrmsr(KERNEL_GS_BASE, 0x6666),
+        afterwards: `${vmread('GUEST_GS_BASE', 'rdx')}\n${note({ gs: 'rdx' })}\n${rdmsr(KERNEL_GS_BASE)}\nmov ebp, eax\n${note({ kernel: 'rbp' })}
+        ${rdmsr(GS_BASE)}\nmov ebp, eax\n${note({ host: 'rbp' })}`,
+      }),
+      shared('FS base of the host', `${rdmsr(FS_BASE)}\n${wrmsr(FS_BASE, 0x8888)}`, {
+        fields: { GUEST_FS_BASE: 0x7777, HOST_FS_BASE: 0x9999 },
+        afterwards: `${vmread('GUEST_FS_BASE', 'rdx')}\n${note({ fs: 'rdx' })}\n${rdmsr(FS_BASE)}\nmov ebp, eax\n${note({ host: 'rbp' })}`,
+      }),
+      shared('SYSENTER of the host', `${rdmsr(SYSENTER_ESP)}\n${wrmsr(SYSENTER_ESP, 0x2222)}`, {
+        fields: { GUEST_SYSENTER_ESP: 0x1111, HOST_IA32_SYSENTER_ESP: 0x3333 },
+        afterwards: `${vmread('GUEST_SYSENTER_ESP', 'rdx')}\n${note({ guest: 'rdx' })}\n${rdmsr(SYSENTER_ESP)}\nmov ebp, eax\n${note({ host: 'rbp' })}`,
+      }),
+    ],
+  ),
 ];
