@@ -99,4 +99,10 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
     'event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, !cpu.isRealMode);',
     'event.set(Vector.DF, EventType.HARDWARE_EXCEPTION, low, high, 0, false);',
   ),
+  'vtx-ept-gates': change(
+    `${X86}/cpu/transfer/far-call.ts`,
+    'stack.push(8, selectorOf(registers, Segment.SS), 0);',
+    'setNullSegment(registers, Segment.SS, cpl, cpl);\nstack.push(8, 0, 0);',
+  ),
+  'vtx-ept-xsave': change(`${X86}/instructions/system/state-images.ts`, 'area.load(512, XSAVE_HEADER_END);', ''),
 };

@@ -1,6 +1,7 @@
 import type { Rom } from '../../rom.ts';
 import { vtxEptFlagRoms } from './ept-flags.ts';
 import { vtxEptFrameRoms } from './ept-frames.ts';
+import { vtxEptGateRoms } from './ept-gates.ts';
 import { vtxEptInstructionRoms } from './ept-instructions.ts';
 import { vtxEptOperandRoms } from './ept-operands.ts';
 import { vtxEptStructureRoms } from './ept-structures.ts';
@@ -16,6 +17,7 @@ export const vtxMemoryRoms: readonly Rom[] = [
   ...vtxEptStructureRoms,
   ...vtxEptFlagRoms,
   ...vtxEptFrameRoms,
+  ...vtxEptGateRoms,
   ...vtxTranslationRoms,
   ...vtxGuestPagingRoms,
 ];
