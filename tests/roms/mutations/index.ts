@@ -145,13 +145,13 @@ export const mutations: Readonly<Record<string, Mutation>> = {
   'smep-smap': change(`${CPU}/control-registers.ts`, 'smap: (cr4 & Cr4.SMAP) !== 0', 'smap: false'),
   'page-crossing': change(
     `${CPU}/deliver-event.ts`,
-    'cpu.registers.set32(State.cr2, addressLow);',
-    'cpu.registers.set32(State.cr2, addressLow & ~0xfff);',
+    'cpu.registers.set32(State.cr2, guestFault.addressLow);',
+    'cpu.registers.set32(State.cr2, guestFault.addressLow & ~0xfff);',
   ),
   'string-faults': change(
     `${CPU}/deliver-event.ts`,
-    'cpu.registers.set32(State.cr2, addressLow);',
-    'cpu.registers.set32(State.cr2, addressLow + 1);',
+    'cpu.registers.set32(State.cr2, guestFault.addressLow);',
+    'cpu.registers.set32(State.cr2, guestFault.addressLow + 1);',
   ),
   pcid: change(`${CPU}/control-registers.ts`, 'if (pcide) next &= ~(1n << 63n);', ''),
   'single-step': MOV_SS_HOLDS_NO_TRAP,
