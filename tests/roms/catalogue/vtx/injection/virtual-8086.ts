@@ -1,8 +1,8 @@
-import type { VtxAttempt } from '../../../prelude/vtx-attempt.ts';
+import { type GuestOptions, type VtxAttempt, vt } from '../../../prelude/vtx-attempt.ts';
 import type { Fields } from '../../../prelude/vtx-modes.ts';
 import type { Rom } from '../../../rom.ts';
 import { vtxRom } from '../vtx-rom.ts';
-import { exception, type FrameOptions, frame, handled, ICEBP, inject, interrupt, intN, NMI, trap } from './event.ts';
+import { exception, type FrameOptions, frame, handled, ICEBP, inject, interrupt, intN, NMI, RING_3_32, trap } from './event.ts';
 
 const VME = 0x2011;
 const VIF = 0x8_0000;
@@ -48,6 +48,16 @@ const toHandler = (flags: string, frameFlags: string): { readonly bochs: string;
   manual: `VMCALL len=3 at 8:+14 sp=10:cff0 fl=${flags} rax=2 rcx=${frameFlags} rdx=d000`,
 });
 
+const WINDOW: GuestOptions = { controls: { primary: ['interruptWindowExiting'] } };
+/** Code of a guest with CR4.VME, whose INT 31 goes to its own handler. */
+const virtual = (label: string, code: string, rflags: number, options: GuestOptions = {}): VtxAttempt =>
+  vt(label, `${code}\nvmcall\n.handler:\nmov bp, 1\npop dx\npop dx\npop dx`, {
+    ...options,
+    mode: 'v86',
+    fields: { GUEST_CR4: VME, GUEST_RFLAGS: rflags, GUEST_TR_LIMIT: 0x203, EXCEPTION_BITMAP: 1 << 13, ...options.fields },
+    before: `${redirect(0x31, false)}\nmov dword [${4 * 0x31}], .handler`,
+  });
+
 export const virtual8086Roms: readonly Rom[] = [
   vtxRom(
     'vtx-inject-vme',
@@ -78,6 +88,40 @@ export const virtual8086Roms: readonly Rom[] = [
         mode: 'v86',
         fields: { GUEST_CR4: VME, GUEST_RFLAGS: flags(0), GUEST_TR_LIMIT: 0x67 },
       }),
+    ],
+  ),
+  vtxRom(
+    'vtx-enter-vme',
+    'A guest with CR4.VME or CR4.PVI: VIF and VIP are its own, the interrupt window looks at IF (SDM Vol. 3A 21.3, 21.4; Vol. 3C 26.2)',
+    [
+      virtual('STI sets VIF', 'sti\npushf\npop ax', flags(0)),
+      virtual('CLI clears VIF', 'cli\npushf\npop ax', flags(0, VIF)),
+      virtual('STI with VIP', 'sti', flags(0, VIP)),
+      virtual('CLI with VIP', 'cli', flags(0, VIF + VIP), {
+        bochs: 'raises #GP for CLI where VIP is 1; SDM Vol. 2A, Table 3-7.',
+        manual: 'VMCALL len=3 at 0:+1 sp=0:d000 fl=120002',
+      }),
+      virtual('IOPL 3, STI sets IF', 'sti\nnop', flags(3)),
+      virtual('POPF', 'push 0x202\npopf\npushf\npop ax', flags(0)),
+      virtual('POPF with VIP', 'push 0x202\npopf', flags(0, VIP)),
+      virtual('POPF with TF', 'push 0x102\npopf', flags(0)),
+      virtual('POPFD', 'push 0x202\ndb 0x66\npopf', flags(0)),
+      virtual('IRET', 'push 0x202\npush 0\npush .next\niret\n.next:\nnop', flags(0)),
+      virtual('INT n, redirected', 'int 0x31\n.next:\nnop', flags(0, VIF)),
+      virtual('no window by VIF', 'nop\nnop', flags(0, VIF), WINDOW),
+      virtual('the window by IF', 'nop\nnop', flags(0, IF), WINDOW),
+      virtual('without VME, STI', 'sti', flags(0), { fields: { GUEST_CR4: VME - 1 } }),
+      ...(
+        [
+          ['STI sets VIF', 'sti\npushfd\npop eax', 2],
+          ['CLI clears VIF', 'cli\npushfd\npop eax', 2 + VIF],
+          ['STI with VIP', 'sti', 2 + VIP],
+          ['IOPL 3', 'sti\npushfd\npop eax', 0x3002],
+          ['POPF leaves VIF alone', 'push 2\npopfd\npushfd\npop eax', 2 + VIF],
+        ] as const
+      ).map(([name, code, value]) =>
+        vt(`PVI, ${name}`, code, { mode: 'paging32', fields: { ...RING_3_32, GUEST_CR4: 0x2012, GUEST_RFLAGS: value } }),
+      ),
     ],
   ),
 ];
