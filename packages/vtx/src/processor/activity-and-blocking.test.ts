@@ -28,6 +28,17 @@ describe('an event that exits directly leaves activity and blocking; one whose d
   });
 });
 
+test('#MF has ended the blocking by STI when it exits (28.1)', () => {
+  const m = new VmxMachine().ready('64-bit', { EXCEPTION_BITMAP: 1n << 16n, GUEST_RFLAGS: 2n, GUEST_CR0: 0x8000_0031n });
+  // fninit; push 0; fldcw [rsp]; fldz; fld1; fdivrp; sti; fwait
+  m.code([0xdb, 0xe3, 0x6a, 0, 0xd9, 0x2c, 0x24, 0xd9, 0xee, 0xd9, 0xe8, 0xde, 0xf1, 0xfb, 0x9b]);
+  expect([m.enter(), m.field('VM_EXIT_INTR_INFO') & 0xff, m.field('GUEST_INTERRUPTIBILITY_INFO')]).toEqual([
+    ExitReason.EXCEPTION_NMI,
+    16,
+    0,
+  ]);
+});
+
 test('what MOV SS holds is saved by the exit of a fault behind it, and lost where the fault is delivered (28.3.4)', () => {
   const held = { GUEST_INTERRUPTIBILITY_INFO: BigInt(MOV_SS), GUEST_PENDING_DBG_EXCEPTIONS: 0x1001n };
   const m = new VmxMachine().ready('64-bit', { ...held, EXCEPTION_BITMAP: 0x42n }).code([0x0f, 0x0b]);

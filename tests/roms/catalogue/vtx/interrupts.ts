@@ -43,6 +43,8 @@ export const IF = { GUEST_RFLAGS: 0x202 } as const;
 export const BlockedBy = { sti: 1, movSs: 2, nmi: 8 } as const;
 export const Activity = { hlt: 1, shutdown: 2 } as const;
 const MOV_SS = `mov eax, ${Selector.data0}\nmov ss, ax`;
+/** 1 / 0, not masked: it waits for the next x87 instruction. */
+const PENDING_MF = `mov word [${VtxMemory.free}], 0\nfninit\nfldcw [${VtxMemory.free}]\nfldz\nfld1\nfdivrp st1, st0`;
 /** IRET to where it stands, in 64-bit mode. `flags`: RFLAGS that it loads. */
 export const iretTo = (label: string, flags = 2): string => `
   mov rax, rsp
@@ -290,6 +292,8 @@ export const vtxInterruptRoms: readonly Rom[] = [
       `${MOV_SS}\nud2`,
       exits([6], { bochs: ENDS_BLOCKING, manual: 'EXCEPTION_NMI info=80000306 at 38:+7 sp=10:d000 fl=2 blocking=2 rax=10' }),
     ),
+    vt('STI, then #MF', `${PENDING_MF}\nsti\nfwait`, exits([16])),
+    vt('MOV SS, then #MF', `${PENDING_MF}\n${MOV_SS}\nfwait`, exits([16], { hide: ['registers'] })),
     vt('MOV SS, then an EPT violation', `${MOV_SS}\nmov al, [${TEST}]`, {
       controls: { secondary: ['enableEpt'] },
       before: eptAbsent(TEST),

@@ -51,6 +51,13 @@ export const vtxTaskRoms: readonly Rom[] = [
       task('CALL by a gate', `callf ${GATE}:0`, { before: setGate }),
       task('CALL by memory', 'callf fword [esp - 0x20]', { before: `mov dword [0xcfe0], 0\nmov word [0xcfe4], ${SECOND}` }),
       task('IRET', 'iretd', { fields: { GUEST_RFLAGS: 0x4002 }, before: `mov word [tss], ${SECOND}\n${tssDescriptor(Access.tss32 | 2)}` }),
+      ...(['virtual NMIs', 'no NMI exiting'] as const).map((name) =>
+        task(`IRET, blocking by NMI, ${name}`, 'iretd', {
+          controls: { pin: name === 'virtual NMIs' ? ['nmiExiting', 'virtualNmis'] : [] },
+          fields: { GUEST_RFLAGS: 0x4002, GUEST_INTERRUPTIBILITY_INFO: BlockedBy.nmi },
+          before: `mov word [tss], ${SECOND}\n${tssDescriptor(Access.tss32 | 2)}`,
+        }),
+      ),
       task('16-bit TSS', JMP, { before: tssDescriptor(Access.tss16, 0x2b) }),
       task('nothing has changed', JMP, {
         fields: { GUEST_DR7: 0x455 },

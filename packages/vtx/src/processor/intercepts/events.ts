@@ -1,5 +1,5 @@
 import { StageFault } from '@minusone/mmu';
-import { Dr6, EventType, type InterceptEvent, isFaultClass, Vector } from '@minusone/x86';
+import { Dr6, EventType, type InterceptEvent, InterruptShadow, isFaultClass, Vector } from '@minusone/x86';
 import { ExitReason } from '../../exit/reasons.ts';
 import { FIELD } from '../../vmcs/fields.ts';
 import { ExitControl, PinBased } from '../controls.ts';
@@ -31,6 +31,8 @@ export function interceptException(op: VmxOperation, event: ExceptionEvent): boo
   if (cpu.nmiUnblocked && delivering.during === undefined && vector !== Vector.DF) info |= NMI_UNBLOCKED;
   op.interruptionInfo = info;
   op.interruptionError = errorCode;
+  // 28.1: #MF has ended the blocking by STI and by MOV SS.
+  if (vector === Vector.MF) cpu.interruptShadow = InterruptShadow.NONE;
   if (type !== EventType.HARDWARE_EXCEPTION) (op.current as Region).vmcs.set(VM_EXIT_INSTRUCTION_LEN, delivering.length);
   const isPageFault = vector === Vector.PF;
   const low = isPageFault ? event.addressLow : vector === Vector.DB ? event.debugBits : 0;
