@@ -21,6 +21,8 @@ const NONE = 1;
 const TAGS_BYTES = 2 * TLB_ENTRIES * TLB_ENTRY_BYTES;
 export const JUMP_CACHE_BYTES: number = JUMP_ENTRIES * JUMP_ENTRY_BYTES;
 const FETCH_ENTRIES = 1024;
+/** Pieces of 4 KBytes of what `PageMask.LARGE` leaves together. */
+const LARGE_PAGE_ENTRIES = -PageMask.LARGE >>> 12;
 const WORDS = TLB_ENTRY_BYTES / 4;
 /** In place of the one entry by which a page may be written: there may be several. */
 const SEVERAL = -1;
@@ -138,11 +140,14 @@ export class TlbSet {
   #clearLargePage(low: number): void {
     const i32 = this.#i32;
     const fetches = this.#fetchLow;
-    for (let index = 0; index < 2 * TLB_ENTRIES; index++) {
-      const at = this.#word(index);
-      if ((((i32[at] as number) ^ low) & PageMask.LARGE) === 0) i32[at] = NONE;
+    const first = this.#word((low >>> 12) & (TLB_ENTRIES - 1) & -LARGE_PAGE_ENTRIES);
+    const region = low & PageMask.LARGE;
+    for (let n = 0, at = first; n < LARGE_PAGE_ENTRIES; n++, at += WORDS) {
+      if (((i32[at] as number) & PageMask.LARGE) === region) i32[at] = NONE;
+      const writing = at + TLB_ENTRIES * WORDS;
+      if (((i32[writing] as number) & PageMask.LARGE) === region) i32[writing] = NONE;
     }
-    for (let at = 0; at < FETCH_ENTRIES; at++) if ((((fetches[at] as number) ^ low) & PageMask.LARGE) === 0) fetches[at] = NONE;
+    for (let at = 0; at < FETCH_ENTRIES; at++) if (((fetches[at] as number) & PageMask.LARGE) === region) fetches[at] = NONE;
     this.#clearJumpsTo(low, PageMask.LARGE);
   }
   #clearJumpsTo(low: number, mask: PageMask): void {
