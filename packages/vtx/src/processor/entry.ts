@@ -97,7 +97,7 @@ function startGuest(op: VmxOperation, region: Region): boolean {
   loadGuestState(op, region);
   if (usesPdptes(cpu) && !loadGuestPdptes(op, region)) return false;
   startTime(op, region);
-  cpu.layer = op;
+  cpu.layer = op.layer;
   const isStale = region.paging.apply(cpu);
   // 27.3.2.5: without VPIDs, an entry invalidates the mappings of VPID 0000H.
   if (isStale || !controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(controls.tag);
@@ -110,7 +110,7 @@ function goOnWithGuest(op: VmxOperation, region: Region): void {
   const { cpu, controls } = op;
   const hasSameMode = loadPosition(op, region) && !op.resident.hasOtherXcr0;
   startTime(op, region);
-  cpu.layer = op;
+  cpu.layer = op.layer;
   if (!controls.hasSecondary(Secondary.enableVpid)) cpu.engine.flushTag(controls.tag);
   if (!hasSameMode) cpu.updateMode();
 }

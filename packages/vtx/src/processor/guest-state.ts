@@ -14,7 +14,8 @@ import {
 } from '@minusone/x86';
 import { FIELD, type VmcsFieldName } from '../vmcs/fields.ts';
 import { fieldOffset } from '../vmcs/layout.ts';
-import { EntryControl, ExitControl, PinBased, Primary, Secondary } from './controls.ts';
+import { EntryControl, ExitControl, PinBased, Secondary } from './controls.ts';
+import { debugRegistersLoaded } from './debug-registers.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
 import { update32, update64, wordOf } from './words.ts';
@@ -117,7 +118,6 @@ const W_GUEST_PENDING_DBG_EXCEPTIONS = wordOf('GUEST_PENDING_DBG_EXCEPTIONS');
 export const CR0_KEPT = 0x7ffa_ffd0;
 const EFER_LONG = 0x500;
 const PG = 0x8000_0000 | 0;
-const CR4_DE = 8;
 const CR4_PAE = 0x20;
 /** DR7: bits 12, 14 and 15 read 0, bit 10 reads 1. */
 const DR7_ZEROS = 0xd000;
@@ -213,13 +213,6 @@ function loadEfer(cpu: Cpu, op: VmxOperation, cr0: number, efer: number): void {
   const long = controls.hasEntry(EntryControl.ia32eModeGuest) ? EFER_LONG : 0;
   const mask = (cr0 & PG) !== 0 ? EFER_LONG : 0x400;
   registers.set32(State.efer, (registers.get32(State.efer) & ~mask) | (long & mask));
-}
-
-/** Tells the breakpoints, where there are any, of another DR7 or CR4.DE. */
-export function debugRegistersLoaded(cpu: Cpu, oldDr7: number, oldCr4: number): void {
-  const dr7 = cpu.registers.get32(State.dr7);
-  const changed = dr7 !== oldDr7 || ((cpu.registers.get32(State.cr4) ^ oldCr4) & CR4_DE) !== 0;
-  if (changed && ((dr7 | oldDr7) & 0xff) !== 0) cpu.debug.changed();
 }
 
 /** Whether all segment registers in the VMCS are as the CPU's state had them last: then what is derived from them is known, too. */
@@ -365,9 +358,4 @@ function saveNonRegisterState(op: VmxOperation, region: Region, keepsPendingDebu
   update64(region, i32, W_GUEST_PENDING_DBG_EXCEPTIONS, GUEST_PENDING_DBG_EXCEPTIONS, pending, 0);
   if (controls.hasPinBased(PinBased.activateVmxPreemptionTimer) && controls.hasExit(ExitControl.saveVmxPreemptionTimerValue))
     vmcs.set(VMX_PREEMPTION_TIMER_VALUE, op.timer.value);
-}
-
-/** Whether the guest's control registers are under the rules of VMX operation with "unrestricted guest" (24.8). */
-export function isUnrestricted(op: VmxOperation): boolean {
-  return op.nonRoot && op.controls.hasSecondary(Secondary.unrestrictedGuest) && op.controls.hasPrimary(Primary.activateSecondaryControls);
 }

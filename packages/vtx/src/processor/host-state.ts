@@ -14,7 +14,8 @@ import {
 import { FIELD, type VmcsFieldName } from '../vmcs/fields.ts';
 import { fieldOffset } from '../vmcs/layout.ts';
 import { ExitControl } from './controls.ts';
-import { CR0_KEPT, debugRegistersLoaded, usesPdptes } from './guest-state.ts';
+import { debugRegistersLoaded } from './debug-registers.ts';
+import { CR0_KEPT, usesPdptes } from './guest-state.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
 import { wordOf } from './words.ts';

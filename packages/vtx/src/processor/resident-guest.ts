@@ -1,9 +1,7 @@
 import { Activity, type Cpu, InterruptShadow, State } from '@minusone/x86';
-import { debugRegistersLoaded } from './guest-state.ts';
+import { BREAKPOINTS, debugRegistersLoaded } from './debug-registers.ts';
 import type { Region } from './region.ts';
 
-/** DR7.L0 to G3. */
-const BREAKPOINTS = 0xff;
 const DR7_INITIAL = 0x400;
 
 /**

@@ -13,6 +13,7 @@ import { isUntouched, prepareHost } from './host-mode.ts';
 import { invept, invvpid } from './instructions/invalidate.ts';
 import { vmclear, vmptrld, vmxoff, vmxon } from './instructions/pointers.ts';
 import { mayTurnOn, vmxRows } from './instructions/rows.ts';
+import { VmxLayer } from './layer.ts';
 import { capabilitiesFor, requireSupported } from './model-capabilities.ts';
 import { VmxOperation } from './operation.ts';
 import type { VmxOutcome } from './outcome.ts';
@@ -60,6 +61,7 @@ export class Vmx implements Extension {
     const wanted = this.#wanted;
     const capabilities = wanted instanceof VmxCapabilities ? wanted : capabilitiesFor(cpu, wanted);
     this.#op = new VmxOperation(cpu, capabilities, this.#hostExecutes);
+    this.#op.layer = new VmxLayer(this.#op);
     operations.set(cpu, this.#op);
   }
   reset(): void {
