@@ -201,6 +201,24 @@ export const memoryAttacks: readonly Attack[] = [
     ends: ['out 10 1x1 01', 'out 10 1x1 02', 'out 10 1x1 03', 'hlt'],
   },
   {
+    name: 'the rest of a large page, of which its slot has the first half',
+    section: "SDM Vol. 3C, 29.3.2; APM Vol. 2, 15.25: a page of 2 MBytes may be mapped where all of it is the guest's",
+    once: ({ kvm, vm }) => {
+      const memory = kvm.allocateMemory(0x30_0000);
+      vm.setUserMemoryRegion({ slot: 14, guestPhysAddr: 0x1000_0000, memorySize: 0x30_0000, memory });
+    },
+    code: () => code`
+        mov   ebx, 0x10000000
+        mov   byte [rbx], 1
+        mov   byte [rbx + 0x2ffff8], 2
+        mov   byte [rbx + 0x300000], 3
+        mov   al, [rbx + 0x3ffff8]
+        mov   al, [rbx + 0x2ffff8]
+        out   0x10, al
+        hlt`,
+    ends: ['write 10300000 03', 'read 103ffff8 1', 'out 10 1x1 02', 'hlt'],
+  },
+  {
     name: 'code where no memory is',
     section: 'api.rst, 5, KVM_INTERNAL_ERROR_EMULATION',
     code: () => code`

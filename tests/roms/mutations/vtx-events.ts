@@ -6,7 +6,7 @@ const CPU = 'packages/x86/src/cpu';
 const change = (file: string, find: string, replace: string): Mutation => ({ file, find, replace });
 const events = (find: string, replace: string): Mutation => change(`${VMX}/intercepts/events.ts`, find, replace);
 const exit = (find: string, replace: string): Mutation => change(`${VMX}/exit.ts`, find, replace);
-const operation = (find: string, replace: string): Mutation => change(`${VMX}/operation.ts`, find, replace);
+const layer = (find: string, replace: string): Mutation => change(`${VMX}/layer.ts`, find, replace);
 const guestState = (find: string, replace: string): Mutation => change(`${VMX}/guest-state.ts`, find, replace);
 const deliverEvent = (find: string, replace: string): Mutation => change(`${CPU}/deliver-event.ts`, find, replace);
 
@@ -20,28 +20,28 @@ export const vtxEventsMutations: Readonly<Record<string, Mutation>> = {
   'vtx-vectoring-ept': exit('if (reason !== ExitReason.EXCEPTION_NMI) return delivering;', ''),
   'vtx-double-fault': deliverEvent('if (isExceptionIntercepted(cpu, event, 0)) return false;', ''),
   'vtx-triple-fault': deliverEvent("if (!cpu.layer?.intercept({ kind: 'triple-fault' }))", 'if (true)'),
-  'vtx-external-interrupt': operation('cpu.interruptShadow === InterruptShadow.NONE : unmasked', 'true : unmasked'),
+  'vtx-external-interrupt': layer('cpu.interruptShadow === InterruptShadow.NONE : unmasked', 'true : unmasked'),
   'vtx-acknowledge-interrupt': events('if (op.controls.hasExit(ExitControl.acknowledgeInterruptOnExit)) {', 'if (false) {'),
   'vtx-interrupt-delivered': events('if (!op.controls.hasPinBased(PinBased.externalInterruptExiting)) return false;', ''),
-  'vtx-interrupt-window': operation(
+  'vtx-interrupt-window': layer(
     '(cpu.registers.get32(State.eflags) & Eflags.IF) !== 0 && cpu.interruptShadow === InterruptShadow.NONE',
     '(cpu.registers.get32(State.eflags) & Eflags.IF) !== 0',
   ),
   'vtx-interruptibility': guestState('shadow === InterruptShadow.STI ? Interruptibility.STI : shadow', 'shadow'),
   'vtx-nmi': exit('const nmiBlocked = isNmi || ', 'const nmiBlocked = '),
-  'vtx-nmi-delivered': operation(
-    'return this.controls.hasPinBased(PinBased.nmiExiting) && !this.controls.hasPinBased(PinBased.virtualNmis);',
+  'vtx-nmi-delivered': layer(
+    'return this.#op.controls.hasPinBased(PinBased.nmiExiting) && !this.#op.controls.hasPinBased(PinBased.virtualNmis);',
     'return true;',
   ),
-  'vtx-virtual-nmis': operation('return controls.hasPinBased(PinBased.virtualNmis) || !cpu.nmiBlocked;', 'return !cpu.nmiBlocked;'),
-  'vtx-nmi-window': operation(
-    'return !this.cpu.nmiBlocked && this.cpu.interruptShadow !== InterruptShadow.MOV_SS;',
-    'return !this.cpu.nmiBlocked;',
+  'vtx-virtual-nmis': layer('return controls.hasPinBased(PinBased.virtualNmis) || !cpu.nmiBlocked;', 'return !cpu.nmiBlocked;'),
+  'vtx-nmi-window': layer(
+    'return !this.#op.cpu.nmiBlocked && this.#op.cpu.interruptShadow !== InterruptShadow.MOV_SS;',
+    'return !this.#op.cpu.nmiBlocked;',
   ),
   'vtx-nmi-unblocking': events('vector !== Vector.DF) info |= NMI_UNBLOCKED;', 'vector !== Vector.DF) info |= 0;'),
   'vtx-debug-exceptions': events('vector === Vector.DB ? event.debugBits : 0', '0'),
   'vtx-pending-debug': guestState('keepsPendingDebug || shadow === InterruptShadow.MOV_SS', 'keepsPendingDebug'),
-  'vtx-monitor-trap': operation('this.monitorTrapAt = this.cpu.instructions;', ''),
+  'vtx-monitor-trap': layer('this.#op.monitorTrapAt = this.#op.cpu.instructions;', ''),
   'vtx-preemption-timer': guestState(' && controls.hasExit(ExitControl.saveVmxPreemptionTimerValue)', ''),
   'vtx-resume-flag': change(
     `${VMX}/intercepts/instruction-exit.ts`,

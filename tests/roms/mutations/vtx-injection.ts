@@ -43,7 +43,7 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
     'if ((this.registers.get32(State.eflags) & Eflags.TF) !== 0 && !this.#skipTrap',
   ),
   'vtx-inject-priority': change(
-    `${VTX}/operation.ts`,
+    `${VTX}/layer.ts`,
     '(cpu.registers.get32(State.eflags) & Eflags.IF) !== 0 && cpu.interruptShadow',
     'cpu.interruptShadow',
   ),
@@ -82,7 +82,7 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
     'vmcs.set(EXIT_QUALIFICATION, qualification, 0);',
     'vmcs.set(EXIT_QUALIFICATION, qualification, 0);\n  vmcs.set(VM_ENTRY_INTR_INFO_FIELD, 0);',
   ),
-  'vtx-inject-sequence': change(`${VTX}/operation.ts`, 'return !this.cpu.nmiBlocked && this.cpu', 'return this.cpu'),
+  'vtx-inject-sequence': change(`${VTX}/layer.ts`, 'return !this.#op.cpu.nmiBlocked && this.#op.cpu', 'return this.#op.cpu'),
   'vtx-inject-ept-tables': change(
     `${CPU}/transfer/tss.ts`,
     'const selector = linear.read16(',

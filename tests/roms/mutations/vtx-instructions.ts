@@ -8,7 +8,7 @@ const registers = (find: string, replace: string): Mutation => change(`${INTERCE
 const portsAndMsrs = (find: string, replace: string): Mutation => change(`${INTERCEPTS}/ports-and-msrs.ts`, find, replace);
 const information = (find: string, replace: string): Mutation =>
   change('packages/vtx/src/processor/instruction-information.ts', find, replace);
-const operation = (find: string, replace: string): Mutation => change('packages/vtx/src/processor/operation.ts', find, replace);
+const layer = (find: string, replace: string): Mutation => change('packages/vtx/src/processor/layer.ts', find, replace);
 
 /** For each ROM about instructions, registers, ports and MSRs in a guest, a change in our code that it notices. */
 export const vtxInstructionsMutations: Readonly<Record<string, Mutation>> = {
@@ -26,11 +26,15 @@ export const vtxInstructionsMutations: Readonly<Record<string, Mutation>> = {
   'vtx-vmx-in-guest': information('return memoryOperand(insn) | (reg2 << 28);', 'return memoryOperand(insn);'),
   'vtx-vmread-in-guest': information('(insn.rm << 3) | MEMORY_OR_REGISTER | addressSize(insn) | (insn.reg << 28)', 'insn.reg << 28'),
   'vtx-cr0-mask': registers('differs(value, cr0Mask,', 'differs(value, -1,'),
-  'vtx-cr0-read': operation('(value & ~cr0Mask) | (cr0Shadow & cr0Mask)', 'value | (cr0Shadow & cr0Mask)'),
+  'vtx-cr0-read': layer('(value & ~cr0Mask) | (cr0Shadow & cr0Mask)', 'value | (cr0Shadow & cr0Mask)'),
   'vtx-clts-lmsw': registers('(controls.cr0Mask & controls.cr0Shadow & TS) !== 0', '(controls.cr0Mask & TS) !== 0'),
   'vtx-cr3': registers('for (let n = 0; n < count; n++)', 'for (let n = 0; n <= count; n++)'),
-  'vtx-cr4-mask': operation('const mask = register === 0 ? cr0Mask : cr4Mask;', 'const mask = register === 0 ? cr0Mask : 0 & cr4Mask;'),
-  'vtx-fixed-bits': operation('isUnrestricted(this) ? this.#cr0Fixed0 & 0x7fff_fffe : this.#cr0Fixed0', 'this.#cr0Fixed0'),
+  'vtx-cr4-mask': layer('const mask = register === 0 ? cr0Mask : cr4Mask;', 'const mask = register === 0 ? cr0Mask : 0 & cr4Mask;'),
+  'vtx-fixed-bits': change(
+    'packages/vtx/src/processor/operation.ts',
+    'this.isUnrestricted ? this.#cr0Fixed0 & 0x7fff_fffe : this.#cr0Fixed0',
+    'this.#cr0Fixed0',
+  ),
   'vtx-cr8': registers('event.register === 8 && controls.hasPrimary(Primary.cr8StoreExiting)', 'event.register === 8'),
   'vtx-tpr-shadow': change(
     'packages/vtx/src/processor/tpr-shadow.ts',
