@@ -1,5 +1,6 @@
 import type { VmcbFieldName } from '@minusone/amdv';
-import { MemoryMap, Selector } from './memory-map.ts';
+import { guestTables, type SecondStagePlaces, secondStageTables } from './guests.ts';
+import { Selector } from './memory-map.ts';
 import { Msr } from './modes.ts';
 import { say } from './print.ts';
 import { type VmcbValue, vmcbField, vmcbTable } from './svm-fields.ts';
@@ -23,47 +24,20 @@ export const SVM_AGAIN = 'mov al, 32\nout 0xe9, al\ncall svm_go\ncall svm_print_
 /** RIP of the guest moves on by so many bytes. */
 export const svmSkip = (bytes: number): string => `add qword ${vmcb('RIP')}, ${bytes}`;
 
-/** Routines that fill the tables of the guests' own paging, and of nested paging. */
-function tables(): string {
-  const fill = (name: string, at: number, count: number, bytes: 4 | 8, first: number, step: number): string => `
-    mov edi, ${at}
-    mov ecx, ${count}
-    mov eax, ${first}
-  .${name}:
-    mov ${bytes === 8 ? '[rdi], rax' : '[rdi], eax'}
-    add rdi, ${bytes}
-    add eax, ${step}
-    dec ecx
-    jnz .${name}`;
-  const { paging32Directory, paging32Table, paePointers, paeDirectories, paeTable } = MemoryMap;
-  const { nestedPml4, nestedPdpt, nestedDirectories, nestedTable } = SvmMemory;
-  return `
-  svm_build_tables:
-    ${fill('large32', paging32Directory, 1024, 4, 0x87, 0x400000)}
-    ${fill('small32', paging32Table, 1024, 4, 7, 0x1000)}
-    mov dword [${paging32Directory}], ${paging32Table | 7}
-    ${fill('pointers', paePointers, 4, 8, paeDirectories | 1, 0x1000)}
-    ${fill('large', paeDirectories, 2048, 8, 0x87, 0x200000)}
-    ${fill('small', paeTable, 512, 8, 7, 0x1000)}
-    mov dword [${paeDirectories}], ${paeTable | 7}
-    ret
-  svm_build_nested:
-    ${fill('none', nestedPml4, 512, 8, 0, 0)}
-    mov dword [${nestedPml4}], ${nestedPdpt | 7}
-    ${fill('top', nestedPdpt, 512, 8, 0, 0)}
-    ${fill('pointers', nestedPdpt, 4, 8, nestedDirectories | 7, 0x1000)}
-    ${fill('large', nestedDirectories, 2048, 8, 0x87, 0x200000)}
-    ${fill('small', nestedTable, 512, 8, 7, 0x1000)}
-    mov dword [${nestedDirectories}], ${nestedTable | 7}
-    ret`;
-}
+const NESTED_TABLES: SecondStagePlaces = {
+  pml4: SvmMemory.nestedPml4,
+  pdpt: SvmMemory.nestedPdpt,
+  directories: SvmMemory.nestedDirectories,
+  table: SvmMemory.nestedTable,
+};
 
 /** Routines of the host, which is in 64-bit mode. `svm_start` enables SVM; everything else is for `svm` attempts. */
 export function svmHost(modes: readonly SvmGuestModeName[]): string {
   return `
     jmp svm_body
     bits 64
-    ${tables()}
+    ${guestTables('svm_build_tables')}
+    ${secondStageTables('svm_build_nested', NESTED_TABLES, 0)}
   svm_start:
     mov ecx, ${Msr.efer}
     rdmsr

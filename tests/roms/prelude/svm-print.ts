@@ -1,4 +1,5 @@
 import { SVM_EXIT_CODES, type SvmExitName, VMCB_FIELDS, type VmcbFieldName } from '@minusone/amdv';
+import { hexRoutine } from './guests.ts';
 import { say } from './print.ts';
 import { vmcbField } from './svm-fields.ts';
 import { SvmMemory } from './svm-memory.ts';
@@ -62,29 +63,7 @@ const ASSISTED = { last: 0x3f, others: ['CR0_SEL_WRITE', 'SWINT', 'INVLPG'] as c
 export function svmExitPrinter(): string {
   return `
     bits 64
-  svm_hex:
-    mov rbx, rax
-    mov ecx, 16
-  .skip:
-    rol rbx, 4
-    test bl, 15
-    jnz .emit
-    dec ecx
-    jnz .skip
-    inc ecx
-  .emit:
-    mov al, bl
-    and al, 15
-    cmp al, 10
-    jb .decimal
-    add al, 39
-  .decimal:
-    add al, 48
-    out 0xe9, al
-    rol rbx, 4
-    dec ecx
-    jnz .emit
-    ret
+    ${hexRoutine('svm_hex')}
   ; an address counts from the attempt's code, where it is near
   svm_address:
     mov rdx, rax

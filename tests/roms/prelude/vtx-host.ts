@@ -1,5 +1,6 @@
 import { FIELD, VMX_MSRS, type VmcsFieldName } from '@minusone/vtx';
-import { MemoryMap, Selector } from './memory-map.ts';
+import { guestTables, type SecondStagePlaces, secondStageTables } from './guests.ts';
+import { Selector } from './memory-map.ts';
 import { Msr } from './modes.ts';
 import { say } from './print.ts';
 import { EPTP, VtxMemory } from './vtx-memory.ts';
@@ -45,40 +46,12 @@ export const note = (values: Readonly<Record<string, string>>): string =>
 /** RIP of the guest goes behind the instruction that made it exit. */
 export const SKIP = 'call vtx_skip';
 
-/** Routines that fill the tables of the guests' own paging, and EPT. */
-function tables(): string {
-  const fill = (name: string, at: number, count: number, bytes: 4 | 8, first: number, step: number): string => `
-    mov edi, ${at}
-    mov ecx, ${count}
-    mov eax, ${first}
-  .${name}:
-    mov ${bytes === 8 ? '[rdi], rax' : '[rdi], eax'}
-    add rdi, ${bytes}
-    add eax, ${step}
-    dec ecx
-    jnz .${name}`;
-  const { paging32Directory, paging32Table, paePointers, paeDirectories, paeTable } = MemoryMap;
-  const { eptPml4, eptPdpt, eptDirectories, eptTable } = VtxMemory;
-  return `
-  vtx_build_tables:
-    ${fill('large32', paging32Directory, 1024, 4, 0x87, 0x400000)}
-    ${fill('small32', paging32Table, 1024, 4, 7, 0x1000)}
-    mov dword [${paging32Directory}], ${paging32Table | 7}
-    ${fill('pointers', paePointers, 4, 8, paeDirectories | 1, 0x1000)}
-    ${fill('large', paeDirectories, 2048, 8, 0x87, 0x200000)}
-    ${fill('small', paeTable, 512, 8, 7, 0x1000)}
-    mov dword [${paeDirectories}], ${paeTable | 7}
-    ret
-  vtx_build_ept:
-    ${fill('none', eptPml4, 512, 8, 0, 0)}
-    mov dword [${eptPml4}], ${eptPdpt | 7}
-    ${fill('top', eptPdpt, 512, 8, 0, 0)}
-    ${fill('pointers', eptPdpt, 4, 8, eptDirectories | 7, 0x1000)}
-    ${fill('large', eptDirectories, 2048, 8, 0xb7, 0x200000)}
-    ${fill('small', eptTable, 512, 8, 0x37, 0x1000)}
-    mov dword [${eptDirectories}], ${eptTable | 7}
-    ret`;
-}
+const EPT_TABLES: SecondStagePlaces = {
+  pml4: VtxMemory.eptPml4,
+  pdpt: VtxMemory.eptPdpt,
+  directories: VtxMemory.eptDirectories,
+  table: VtxMemory.eptTable,
+};
 
 /** Routines of the host, which is in 64-bit mode. `vtx_start` goes to VMX operation; everything else is for `vt` attempts. */
 export function vtxHost(modes: readonly GuestModeName[]): string {
@@ -103,7 +76,8 @@ export function vtxHost(modes: readonly GuestModeName[]): string {
   return `
     jmp vtx_body
     bits 64
-    ${tables()}
+    ${guestTables('vtx_build_tables')}
+    ${secondStageTables('vtx_build_ept', EPT_TABLES, 0x30)}
   vtx_enable:
     mov rax, cr0
     or al, 0x20

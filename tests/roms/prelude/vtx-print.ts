@@ -1,4 +1,5 @@
 import { FIELD, VM_EXIT_REASONS, type VmcsFieldName } from '@minusone/vtx';
+import { hexRoutine } from './guests.ts';
 import { say } from './print.ts';
 
 /** What of the VM-exit information an exit reason defines (SDM Vol. 3C, 28.2); all the rest stays unprinted, as it is undefined or stale. */
@@ -93,29 +94,7 @@ const SEGMENTS = ['es', 'cs', 'ss', 'ds', 'fs', 'gs', 'ldtr', 'tr'];
 export function exitPrinter(): string {
   return `
     bits 64
-  vtx_hex:
-    mov rbx, rax
-    mov ecx, 16
-  .skip:
-    rol rbx, 4
-    test bl, 15
-    jnz .emit
-    dec ecx
-    jnz .skip
-    inc ecx
-  .emit:
-    mov al, bl
-    and al, 15
-    cmp al, 10
-    jb .decimal
-    add al, 39
-  .decimal:
-    add al, 48
-    out 0xe9, al
-    rol rbx, 4
-    dec ecx
-    jnz .emit
-    ret
+    ${hexRoutine('vtx_hex')}
   vtx_field_unless_zero:
     mov rsi, [rsp]
     movzx ecx, word [rsi]
