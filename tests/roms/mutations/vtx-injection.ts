@@ -98,7 +98,7 @@ export const vtxInjectionMutations: Readonly<Record<string, Mutation>> = {
   ),
   'vtx-enter-not-switched': change(`${VTX}/host-state.ts`, "['HOST_IA32_SYSENTER_ESP', State.sysenterEsp],", ''),
   'vtx-enter-vme': change(
-    `${VTX}/operation.ts`,
+    `${VTX}/layer.ts`,
     '& Eflags.IF) !== 0 && cpu.interruptShadow',
     '& (Eflags.IF | 0x8_0000)) !== 0 && cpu.interruptShadow',
   ),
