@@ -105,4 +105,5 @@ export const vtxMemoryMutations: Readonly<Record<string, Mutation>> = {
     'setNullSegment(registers, Segment.SS, cpl, cpl);\nstack.push(8, 0, 0);',
   ),
   'vtx-ept-xsave': change(`${X86}/instructions/system/state-images.ts`, 'area.load(512, XSAVE_HEADER_END);', ''),
+  'vtx-pcid': change(`${X86}/engine/cpu-engine.ts`, 'tag * PCIDS + PCIDS - 1', 'tag * PCIDS'),
 };

@@ -7,6 +7,7 @@ import { vtxEptOperandRoms } from './ept-operands.ts';
 import { vtxEptStructureRoms } from './ept-structures.ts';
 import { vtxEptViolationRoms } from './ept-violations.ts';
 import { vtxGuestPagingRoms } from './guest-paging.ts';
+import { vtxPcidRoms } from './pcids.ts';
 import { vtxTranslationRoms } from './translations.ts';
 
 /** ROMs about EPT, VPIDs and what is cached of them. */
@@ -19,5 +20,6 @@ export const vtxMemoryRoms: readonly Rom[] = [
   ...vtxEptFrameRoms,
   ...vtxEptGateRoms,
   ...vtxTranslationRoms,
+  ...vtxPcidRoms,
   ...vtxGuestPagingRoms,
 ];
