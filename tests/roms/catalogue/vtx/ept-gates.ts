@@ -4,7 +4,7 @@ import type { GuestOptions } from '../../prelude/vtx-attempt.ts';
 import { RESUME } from '../../prelude/vtx-host.ts';
 import type { Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
-import { absent, allow, Ept, ept, mend, pte, store64 } from './ept.ts';
+import { absent, allow, copyBytes, Ept, ept, mend, pte, store64 } from './ept.ts';
 import { RING_3 } from './instructions.ts';
 import { vtxRom } from './vtx-rom.ts';
 
@@ -23,7 +23,6 @@ const RING_3_32: Fields = {
   GUEST_SS_SELECTOR: data3,
   GUEST_SS_AR_BYTES: 0xc0f3,
 };
-const copied = (label: string, to: number, bytes: number): string => `mov esi, ${label}\nmov edi, ${to}\nmov ecx, ${bytes}\nrep movsb`;
 
 /** Ring 3 calls by a gate, whose target is behind the call. */
 const CALL = `callf ${free}:0\n.target:\nmov ebx, 1`;
@@ -54,12 +53,12 @@ export const vtxEptGateRoms: readonly Rom[] = [
     'Violations of stacks, TSSs and descriptors while the ring changes: nothing of the transfer is left (SDM Vol. 3C 28.1, 28.3)',
     [
       ept('CALL, the inner stack', CALL, [absent(pte(RING_0_PAGE))], { ...call32(), afterwards: again(RING_0_PAGE) }),
-      ept('CALL, the stack in the TSS', CALL, NONE, call32({ GUEST_TR_BASE: test }, 0, copied('tss', test, 0x68))),
+      ept('CALL, the stack in the TSS', CALL, NONE, call32({ GUEST_TR_BASE: test }, 0, copyBytes('tss', test, 0x68))),
       ept('CALL, its parameters', CALL, NONE, { ...call32({ GUEST_RSP: test + 0x800 }, 1), afterwards: again(test) }),
-      ept('CALL, the gate', CALL, NONE, call32({ GUEST_GDTR_BASE: test }, 0, copied('gdt', test, 0x200))),
+      ept('CALL, the gate', CALL, NONE, call32({ GUEST_GDTR_BASE: test }, 0, copyBytes('gdt', test, 0x200))),
       ept('CALL, 64-bit, the inner stack', CALL_64, [absent(pte(RING_0_PAGE))], { ...call64(), afterwards: again(RING_0_PAGE) }),
       ept('CALL, 64-bit, the upper half of the gate', CALL_64, NO_SECOND, {
-        ...call64({ GUEST_GDTR_BASE: SECOND - free - 8, GUEST_RSP: test + 0x8000 }, copied('gdt', SECOND - free - 8, 0x200)),
+        ...call64({ GUEST_GDTR_BASE: SECOND - free - 8, GUEST_RSP: test + 0x8000 }, copyBytes('gdt', SECOND - free - 8, 0x200)),
       }),
       ept('RETF to ring 3, its stack', 'retf', NO_SECOND, {
         mode: 'paging32',

@@ -4,7 +4,7 @@ import { note, RESUME } from '../../prelude/vtx-host.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Controls, Fields } from '../../prelude/vtx-modes.ts';
 import type { Rom } from '../../rom.ts';
-import { absent, allow, Ept, type EptChange, ept, mend, pte, store64 } from './ept.ts';
+import { absent, allow, copyBytes, Ept, type EptChange, ept, mend, pte, store64 } from './ept.ts';
 import { RING_3 } from './instructions.ts';
 import { vtxRom } from './vtx-rom.ts';
 
@@ -19,7 +19,7 @@ const repeats = (rcx: number, rsi: number, rdi: number): GuestOptions => ({ regi
 const resumed = (gpa: number): string => `${mend(none(gpa))}\n${RESUME}`;
 
 /** Tables of the prelude, copied to where EPT may refuse them. */
-const copied = (label: string, bytes: number): string => `mov esi, ${label}\nmov edi, ${test}\nmov ecx, ${bytes}\nrep movsb`;
+const copied = (label: string, bytes: number): string => copyBytes(label, test, bytes);
 const GDT: GuestOptions = { before: copied('gdt', 0x200), fields: { GUEST_GDTR_BASE: test }, mode: 'paging32' };
 const idt = (bits: 32 | 64, mode: GuestOptions['mode']): GuestOptions => ({
   mode: mode as 'long',
@@ -166,7 +166,7 @@ export const vtxEptInstructionRoms: readonly Rom[] = [
       iret('virtual NMIs, no blocking', none(SECOND), { controls: VIRTUAL_NMIS, fields: FLAGS_IN_SECOND }),
       iret('the GDT', none(SECOND), {
         ...FRAME,
-        before: `${FRAME.before}\n${copied('gdt', 0x200).replace(String(test), String(SECOND))}`,
+        before: `${FRAME.before}\n${copyBytes('gdt', SECOND, 0x200)}`,
         fields: { ...BLOCKED, ...stack(test), GUEST_GDTR_BASE: SECOND },
       }),
       iret('behind it', none(SECOND), {

@@ -1,7 +1,7 @@
 import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attempt.ts';
 import { VtxMemory } from '../../prelude/vtx-memory.ts';
 
-const { eptPml4, eptPdpt, eptDirectories, eptTable } = VtxMemory;
+const { eptPml4, eptPdpt, eptDirectories, eptTable, free } = VtxMemory;
 
 /** Bits of EPT entries. */
 export const Ept = { R: 1n, W: 2n, X: 4n, RWX: 7n, WB: 0x30n, PAGE: 0x80n, A: 0x100n, D: 0x200n } as const;
@@ -51,3 +51,21 @@ export function ept(label: string, code: string, changes: readonly EptChange[], 
     afterwards: `${afterwards}\n${mend(changes)}`,
   });
 }
+
+/** INVVPID of all contexts: of every VPID but the host's. Clobbers RAX. */
+export const INVVPID_ALL = 'mov eax, 2\ninvvpid rax, [vtx_eptp]';
+/** Descriptors of INVEPT, INVVPID and INVPCID. */
+export const DESCRIPTOR: number = free + 0x8000;
+/** INVEPT or INVVPID with a descriptor of two halves. Clobbers RAX. */
+export const invalidate = (mnemonic: 'invept' | 'invvpid', type: number, low: number | bigint, high: number | bigint = 0): string =>
+  `${store64(DESCRIPTOR, low)}\n${store64(DESCRIPTOR + 8, high)}\nmov eax, ${type}\n${mnemonic} rax, [${DESCRIPTOR}]`;
+
+/** Copies what a label or an address leads to. Clobbers RCX, RSI, RDI. */
+export const copyBytes = (from: string | number, to: number, bytes: number): string =>
+  `mov esi, ${from}\nmov edi, ${to}\nmov ecx, ${bytes}\nrep movsb`;
+/** Copies one table after the other, and lets each but the last begin with the next of the copies. */
+export const copyHierarchy = (tables: readonly number[], to: number): string =>
+  [
+    ...tables.map((table, n) => copyBytes(table, to + 0x1000 * n, 0x1000)),
+    ...tables.slice(1).map((_, n) => store64(to + 0x1000 * n, to + 0x1000 * (n + 1) + 7)),
+  ].join('\n');

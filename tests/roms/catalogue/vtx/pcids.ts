@@ -3,7 +3,7 @@ import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attemp
 import { RESUME, SKIP } from '../../prelude/vtx-host.ts';
 import { EPTP, VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Rom } from '../../rom.ts';
-import { Ept, INVEPT_ALL, pte, store64 } from './ept.ts';
+import { copyHierarchy, DESCRIPTOR, Ept, INVEPT_ALL, INVVPID_ALL, invalidate, pte, store64 } from './ept.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { pml4, pdpt, longDirectories, longTable } = MemoryMap;
@@ -15,10 +15,7 @@ const FRAMES = `mov dword [${FIRST}], 0x11\nmov dword [${SECOND}], 0x22\nmov dwo
 const ENTRY = (test >>> 12) * 8;
 /** The guest's second hierarchy, in which `test` is the second frame. */
 const OTHER = free + 0x1000;
-const copyTable = (from: number, to: number): string => `mov esi, ${from}\nmov edi, ${to}\nmov ecx, 512\nrep movsq`;
-const BUILD = `
-  ${[pml4, pdpt, longDirectories, longTable].map((table, n) => copyTable(table, OTHER + 0x1000 * n)).join('\n')}
-  ${[0, 1, 2].map((n) => store64(OTHER + 0x1000 * n, OTHER + 0x1000 * (n + 1) + 7)).join('\n')}
+const BUILD = `${copyHierarchy([pml4, pdpt, longDirectories, longTable], OTHER)}
   ${store64(OTHER + 0x3000 + ENTRY, SECOND | 7)}
   ${FRAMES}`;
 
@@ -41,13 +38,10 @@ function pcids(label: string, code: string, options: GuestOptions = {}): VtxAtte
     controls,
     fields: { GUEST_CR3: pml4 | 1, GUEST_CR4: 0x2_2020, VIRTUAL_PROCESSOR_ID: hasVpid ? 1 : 0, ...options.fields },
     before: `${BUILD}\n${options.before ?? ''}`,
-    afterwards: `${options.afterwards ?? ''}\n${store64(longTable + ENTRY, FIRST | 7)}\n${store64(pte(test).at, pte(test).whole)}\n${INVEPT_ALL}\nmov eax, 2\ninvvpid rax, [vtx_eptp]`,
+    afterwards: `${options.afterwards ?? ''}\n${store64(longTable + ENTRY, FIRST | 7)}\n${store64(pte(test).at, pte(test).whole)}\n${INVEPT_ALL}\n${INVVPID_ALL}`,
   });
 }
 const MOVES_FIRST = store64(longTable + ENTRY, THIRD | 7);
-const DESCRIPTOR = free + 0x8000;
-const invalidate = (mnemonic: 'invept' | 'invvpid', type: number, low: number): string =>
-  `${store64(DESCRIPTOR, low)}\n${store64(DESCRIPTOR + 8, 0)}\nmov eax, ${type}\n${mnemonic} rax, [${DESCRIPTOR}]`;
 const invpcid = (type: number, pcid = 0, linear = 0): string =>
   `${store64(DESCRIPTOR, pcid)}\n${store64(DESCRIPTOR + 8, linear)}\nmov eax, ${type}\ninvpcid rax, [${DESCRIPTOR}]`;
 /** The host changes something while the guest has the other PCID. */

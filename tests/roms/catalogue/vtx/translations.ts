@@ -3,7 +3,21 @@ import { type GuestOptions, type VtxAttempt, vt } from '../../prelude/vtx-attemp
 import { note, RESUME, SKIP, vmwrite } from '../../prelude/vtx-host.ts';
 import { EPTP, VtxMemory } from '../../prelude/vtx-memory.ts';
 import type { Rom } from '../../rom.ts';
-import { allow, Ept, INVEPT_ALL, mend, pde, pdpte, pml4e, pte, store64 } from './ept.ts';
+import {
+  allow,
+  copyHierarchy,
+  DESCRIPTOR,
+  Ept,
+  INVEPT_ALL,
+  INVVPID_ALL,
+  invalidate,
+  mend,
+  pde,
+  pdpte,
+  pml4e,
+  pte,
+  store64,
+} from './ept.ts';
 import { vtxRom } from './vtx-rom.ts';
 
 const { longTable, longDirectories, paging32Table, paeTable } = MemoryMap;
@@ -41,21 +55,12 @@ function changed(label: string, change: Change, invalidation: string, options: G
     ...options,
     fields: { ...VPID_1, ...options.fields },
     before: `${FRAMES}\n${INVEPT_ALL}\n${before}`,
-    afterwards: `${store64(change.at, change.value)}\n${invalidation}\n${SKIP}\n${RESUME}\n${afterwards}\n${store64(change.at, change.whole)}\n${INVEPT_ALL}\n${FORGET}`,
+    afterwards: `${store64(change.at, change.value)}\n${invalidation}\n${SKIP}\n${RESUME}\n${afterwards}\n${store64(change.at, change.whole)}\n${INVEPT_ALL}\n${INVVPID_ALL}`,
   });
 }
-/** INVVPID of all contexts but the host's. */
-const FORGET = 'mov eax, 2\ninvvpid rax, [vtx_eptp]';
-/** INVEPT or INVVPID with a descriptor of two halves. */
-const invalidate = (mnemonic: 'invept' | 'invvpid', type: number, low: number | bigint, high: number | bigint = 0): string =>
-  `${store64(free + 0x8000, low)}\n${store64(free + 0x8008, high)}\nmov eax, ${type}\n${mnemonic} rax, [${free + 0x8000}]`;
-
 /** A second EPT hierarchy, in which the page at `test` is another. */
 const OTHER_EPT = free + 0x1000;
-const copyTable = (from: number, to: number): string => `mov esi, ${from}\nmov edi, ${to}\nmov ecx, 512\nrep movsq`;
-const BUILD_OTHER_EPT = `
-  ${[eptPml4, eptPdpt, eptDirectories, eptTable].map((table, n) => copyTable(table, OTHER_EPT + 0x1000 * n)).join('\n')}
-  ${[0, 1, 2].map((n) => store64(OTHER_EPT + 0x1000 * n, OTHER_EPT + 0x1000 * (n + 1) + 7)).join('\n')}
+const BUILD_OTHER_EPT = `${copyHierarchy([eptPml4, eptPdpt, eptDirectories, eptTable], OTHER_EPT)}
   ${store64(OTHER_EPT + 0x3000 + ENTRY_OF_TEST, free + 0x37)}`;
 
 /** The guest changes its own entry and invalidates what is cached of it. */
@@ -72,7 +77,7 @@ function inside(
     ...options,
     fields: { ...VPID_1, ...options.fields },
     before: `${FRAMES}\n${options.before ?? ''}`,
-    afterwards: `${store64(entry.at, entry.whole)}\n${INVEPT_ALL}\n${FORGET}`,
+    afterwards: `${store64(entry.at, entry.whole)}\n${INVEPT_ALL}\n${INVVPID_ALL}`,
   });
 }
 const RELOAD_CR3 = 'mov rax, cr3\nmov cr3, rax';
@@ -83,8 +88,7 @@ const GLOBAL_BEFORE: GuestOptions = {
   fields: { GUEST_CR4: 0x20a0 },
 };
 const invpcid = (type: number, pcid = 0, linear = 0): string =>
-  `mov dword [${free + 0x8000}], ${pcid}\nmov dword [${free + 0x8004}], 0\nmov dword [${free + 0x8008}], ${linear}\nmov dword [${free + 0x800c}], 0\n` +
-  `mov eax, ${type}\ninvpcid rax, [${free + 0x8000}]`;
+  `${store64(DESCRIPTOR, pcid)}\n${store64(DESCRIPTOR + 8, linear)}\nmov eax, ${type}\ninvpcid rax, [${DESCRIPTOR}]`;
 const PCIDS: GuestOptions = {
   controls: { secondary: [...BOTH.secondary, 'enableInvpcid'] },
   fields: { GUEST_CR4: 0x2_2020 },
