@@ -14,9 +14,9 @@ import { VENDORS } from './vendors.ts';
  *
  *     npx tsx bench/kvm-exits.ts
  */
-const ROUNDS = 3;
-const STRETCHES = 300;
-const WARM_UP = 300;
+const ROUNDS = 7;
+const STRETCHES = 150;
+const WARM_UP = 200;
 const TURNS = 500;
 const CODE = 0x1000;
 const PORT = 0x10;
