@@ -169,6 +169,27 @@ test('an NMI blocks further NMIs until IRET (SDM Vol. 3A, 6.7.1)', () => {
   expect(m.rip).toBe(0x6020);
 });
 
+test.each([
+  ['REP OUTSB, an interrupt', [0xf3, 0x6e], false, 0x202],
+  ['REP OUTSB, a single step', [0xf3, 0x6e], true, 0x302],
+  ['REP MOVSB, a single step', [0xf3, 0xa4], true, 0x302],
+] as const)('%s after an iteration that is not the last: RF of the frame is 1 (SDM Vol. 3B, 17.3.1.1)', (_, code, steps, flags) => {
+  const m = new TestMachine().protected().code([...code, 0xf4]);
+  const { registers } = m.cpu;
+  registers.set32(State.eflags, flags);
+  m.cpu.updateMode();
+  registers.setGpr(1, steps ? 2n : 3n); // iterations
+  registers.setGpr(2, 0x80n);
+  registers.setGpr(6, 0x500n);
+  registers.setGpr(7, 0x600n);
+  let written = 0;
+  m.ports.map(0x80, 1, { readPort: () => 0, writePort: () => void (++written === 2 && !steps && m.cpu.setInterruptRequest(true)) });
+  m.cpu.interruptSource = { acknowledge: () => 0x30 };
+  m.run();
+  expect([m.handled, registers.gpr(1)]).toEqual([steps ? 1 : 0x30, 1n]);
+  expect(m.stack(3, 4)).toEqual([CODE, Selector.CODE0, 0x1_0000 | flags]);
+});
+
 test('an instruction breakpoint is a fault before the instruction; its handler sets RF to let it pass (SDM Vol. 3B, 17.3.1.1)', () => {
   // or dword [esp + 8], 10000h; iretd
   const m = new TestMachine().protected().code([0x90, 0x90, 0xf4]).bytes(0x6010, [0x81, 0x4c, 0x24, 0x08, 0, 0, 1, 0, 0xcf]);

@@ -527,6 +527,7 @@ export class Cpu implements EngineHost {
     if (this.activity === Activity.SHUTDOWN && this.#layer === undefined) return false;
     if (this.#layer?.boundaryFirst && this.#layer.boundary()) return true;
     if (this.pendingDebug !== 0 && this.interruptShadow !== InterruptShadow.MOV_SS) {
+      this.#setResumeFlagOfRepeat();
       this.#debugException(this.pendingDebug, false);
       return true;
     }
@@ -577,7 +578,16 @@ export class Cpu implements EngineHost {
     return true;
   }
 
+  /** SDM Vol. 3B, 17.3.1.1: interrupts and traps between two iterations of a repeated string instruction push RF set, so that its breakpoint does not come again. */
+  #setResumeFlagOfRepeat(): void {
+    const { engine, registers } = this;
+    if (!engine.isRepeating) return;
+    engine.isRepeating = false;
+    registers.set32(State.eflags, registers.get32(State.eflags) | Eflags.RF);
+  }
+
   #takeNmi(): boolean {
+    this.#setResumeFlagOfRepeat();
     if (this.layer?.intercept({ kind: 'nmi' })) return true;
     this.#nmi = false;
     this.nmiBlocked = true;
@@ -587,6 +597,7 @@ export class Cpu implements EngineHost {
   }
 
   #takeInterrupt(): boolean {
+    this.#setResumeFlagOfRepeat();
     if (this.layer?.intercept({ kind: 'external-interrupt' })) return true;
     const vector = this.acknowledgeInterrupt();
     const { registers } = this;

@@ -33,6 +33,7 @@ export class CpuEngine implements Engine, CodeUser {
   readonly #i32: Int32Array;
   readonly #u16: Uint16Array;
   readonly #singles: SingleInstructions;
+  isRepeating = false;
   #insn: Insn | undefined;
   #mode: Mode = modeOf(0);
   /** The record whose link may lead to the next block (bit 0: its `follow` link), and the linear page it stands in. */
@@ -199,6 +200,7 @@ export class CpuEngine implements Engine, CodeUser {
   #settle(code: number): Exit {
     const record = this.#field(State.exitRecord);
     this.#setField(State.ahead, 0);
+    this.isRepeating = code === CodeExit.REPEAT;
     switch (code) {
       case CodeExit.NEXT:
         this.#noteLink(record);

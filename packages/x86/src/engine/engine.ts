@@ -80,6 +80,8 @@ export interface Engine {
    * EFLAGS.TF set or where `iterates`, otherwise up to some thousands: while it is not through, RIP stays and the budget too.
    */
   executeOne(iterates?: boolean): Exit;
+  /** The last thing executed was an iteration of a repeated string instruction that is not through; RIP stands at it. */
+  isRepeating: boolean;
   /** The decoded instruction at RIP, after Exit.SYSTEM. */
   currentInsn(): Insn;
   readonly linear: LinearAccess;

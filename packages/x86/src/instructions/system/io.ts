@@ -58,7 +58,9 @@ function repeated(cpu: Cpu, insn: Insn, iteration: () => void): void {
   iteration();
   addToRegister(cpu, Gpr.RCX, insn.addressBytes, -1);
   const left = readAddressRegister(cpu, Gpr.RCX, insn.addressBytes);
-  if ((left.low | left.high) !== 0) cpu.jumpTo(cpu.registers.get32(State.rip), cpu.registers.get32(State.rip + 4));
+  if ((left.low | left.high) === 0) return;
+  cpu.jumpTo(cpu.registers.get32(State.rip), cpu.registers.get32(State.rip + 4));
+  cpu.engine.isRepeating = true;
 }
 
 function step(cpu: Cpu, size: Size): number {
