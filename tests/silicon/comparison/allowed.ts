@@ -30,6 +30,19 @@ const vectorOf = ({ results, result }: Case): number =>
   results.bytes[result + ResultField.status] === 1 ? (results.bytes[result + ResultField.vector] as number) : -1;
 const siliconFsw = (context: Case): number => context.results.view.getUint16(context.result + 208 + 2, true);
 
+const ALIGNMENT = 17;
+/** FSW.ES, FSW.TOP. */
+const EXCEPTION_SUMMARY = 0x80;
+const TOP_OF_STACK = 0x3800;
+/** #SS, #GP, #PF, #AC. */
+const isAccessFault = (vector: number): boolean => (vector >= 12 && vector <= 14) || vector === ALIGNMENT;
+const areAccessFaults = (context: Case): boolean =>
+  context.machine.ended === 1 && isAccessFault(context.machine.vector) && isAccessFault(vectorOf(context));
+
+const FLAG_BITS: Readonly<Record<string, number>> = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, OF: 11 };
+const flagBefore = ({ batch, at }: Case, flag: string): number =>
+  ((batch.u32[(at + CaseField.rflags) >> 2] as number) >>> (FLAG_BITS[flag] as number)) & 1;
+
 /** The count of a shift or rotation as the processor masks it. */
 function countOf({ cell, batch, at }: Case): number {
   const { form, operandBytes } = cell;
@@ -97,10 +110,10 @@ export const ALLOWANCES: readonly Allowance[] = [
     section: 'SDM Vol. 3A, Table 6-2: faults of one instruction have no order among themselves',
   },
   {
-    rows: /^(CVTT?P[SD]2PI|CVTPI2P[SD]|MASKMOVQ)$/,
+    rows: /^(CVTT?P[SD]2PI|CVTPI2P[SD]|MASKMOVQ|MOVD\/MOVD\/MOVQ|MOVQ|MOVNTQ)$/,
     fields: /^(fsw|ftw|st\d)$/,
     when: (context) => vectorOf(context) >= 0,
-    reason: 'Whether the change to MMX operation has taken place where the instruction then raises #XM or #PF.',
+    reason: 'Whether the change to MMX operation has taken place where the instruction then raises #XM, or its access faults.',
     section: 'SDM Vol. 1, 9.5.1 "MMX Instructions and the x87 FPU Tag Word"; Vol. 3A, 12.5',
   },
   {
@@ -144,6 +157,123 @@ export const ALLOWANCES: readonly Allowance[] = [
     when: maskIsZero,
     reason: 'With a mask of zeros the exceptions of the memory access may or may not be raised.',
     section: 'SDM Vol. 2B, MASKMOVDQU and MASKMOVQ',
+  },
+  {
+    rows: /./,
+    fields: /^(end|error code|cr2)$/,
+    when: (context) => areAccessFaults(context) && (vectorOf(context) === ALIGNMENT || context.machine.vector === ALIGNMENT),
+    reason: 'An access that is not aligned, and not canonical, beyond a limit or not there: whether #AC or the other exception is raised.',
+    section: 'SDM Vol. 3A, Table 6-2: faults of one instruction have no order among themselves',
+  },
+  {
+    rows: /./,
+    fields: /^(end|error code|cr2)$/,
+    when: (context) => context.cell.mode !== 64 && vectorOf(context) === 14 && areAccessFaults(context) && context.machine.vector < 14,
+    reason: 'The same wrap, on a page that is not there: Intel processors raise #PF.',
+    section: 'SDM Vol. 3A, 5.3 "Limit Checking"',
+  },
+  {
+    rows: /^(MOVUP[SD]|MOVDQU|LDDQU)$/,
+    fields: /./,
+    when: (context) => context.machine.ended === 1 && context.machine.vector === ALIGNMENT,
+    reason: '#AC of unaligned moves of 16 bytes may or may not be raised.',
+    section: 'SDM Vol. 3A, 6.15, Interrupt 17',
+  },
+  {
+    rows: /^CALL$/,
+    fields: /^\[[23]/,
+    when: (context) => vectorOf(context) >= 0,
+    reason: 'Whether the return address was written below the stack pointer where the target then faults.',
+    section: 'SDM Vol. 3A, 6.6 "Program or Task Restart"',
+  },
+  {
+    rows: /^MOVSXD$/,
+    fields: /./,
+    when: ({ cell }) => cell.operandBytes === 2 && cell.kind === 'memory',
+    reason: 'With an operand size of 16 bits Intel processors read a word, AMD processors a doubleword, as ours do.',
+    section: 'SDM Vol. 2B, MOVSXD r16, r/m16; APM Vol. 3, MOVSXD reg16, reg/mem32',
+  },
+  {
+    rows: /^(MOVS|CMPS|STOS|LODS|SCAS|INS|OUTS)/,
+    fields: /^r(cx|si|di)$/,
+    when: ({ cell }, { ours, silicon }) => cell.mode === 64 && silicon === `00000000_${ours.slice(-8)}`,
+    reason:
+      'Intel processors clear the upper halves of the registers that a32 counts and indexes in, even where no iteration has completed.',
+    section: 'SDM Vol. 1, 3.4.1.1 "General-Purpose Registers in 64-Bit Mode"',
+  },
+  {
+    rows: /^(CMPS|SCAS)/,
+    fields: /^[CPAZSO]F$/,
+    when: (context, { field, silicon }) => vectorOf(context) >= 0 && silicon === String(flagBefore(context, field)),
+    reason: 'A fault under REPNE leaves the flags of before the instruction on Intel processors, those of the last comparison on AMD ones.',
+    section: 'SDM Vol. 2B, REP/REPE/REPZ/REPNE/REPNZ',
+  },
+  {
+    rows: /^(FIST|FIST?T?P|FSTP?|FBSTP)$/,
+    fields: /^(end|fsw|fop|fip|fdp|cr2|error code)$/,
+    when: (context) => vectorOf(context) < 0 && isAccessFault(context.machine.vector) && (siliconFsw(context) & EXCEPTION_SUMMARY) !== 0,
+    reason: 'A store that has an unmasked exception of its own stores nothing: whether its place is looked at all the same.',
+    section: 'SDM Vol. 3A, Table 6-2; Vol. 1, 8.5.1.1 "Stack Overflow or Underflow Exception (#IS)"',
+  },
+  {
+    rows: /^(FSTP|FBSTP)$/,
+    fields: /^\[[23]/,
+    when: (context) => vectorOf(context) >= 0,
+    reason: 'A store of 10 bytes is two: the first may have been made where the second faults.',
+    section: 'SDM Vol. 3A, 8.1.1 "Guaranteed Atomic Operations"; 6.6 "Program or Task Restart"',
+  },
+  {
+    rows: /^MASKMOV/,
+    fields: /^cr2$/,
+    when: (context) => vectorOf(context) === 14,
+    reason: 'Which byte of the operand is touched first.',
+    section: 'SDM Vol. 3A, 4.7 "Page-Fault Exceptions" names any address of the operand',
+  },
+  {
+    rows: /^BOUND$/,
+    fields: /^(end|error code|cr2)$/,
+    when: (context) => vectorOf(context) === 5 && isAccessFault(context.machine.vector),
+    reason: 'Intel processors compare with the lower bound before they read the upper one.',
+    section: 'SDM Vol. 2A, BOUND "Operation"',
+  },
+  {
+    // Of sequences, which go by the name of NOP.
+    rows: /^NOP$/,
+    fields: /^(fsw|ftw|st\d)$/,
+    when: (context, { field, ours, silicon }) =>
+      isAccessFault(vectorOf(context)) &&
+      (siliconFsw(context) & TOP_OF_STACK) === 0 &&
+      (field !== 'fsw' || ((Number.parseInt(ours, 16) ^ Number.parseInt(silicon, 16)) & ~TOP_OF_STACK) === 0),
+    reason: 'Whether the change to MMX operation has taken place where the last instruction is a store of an MMX register that faults.',
+    section: 'SDM Vol. 1, 9.5.1 "MMX Instructions and the x87 FPU Tag Word"; Vol. 3A, 12.5',
+  },
+  {
+    rows: /^PUSH$/,
+    fields: /^(\[[23]|end|rsp|error code|cr2)/,
+    when: (context, { ours, field }) =>
+      context.cell.operandBytes === 4 &&
+      /^[ECSDFG]S$/.test(context.cell.form.operands[0]?.fixed ?? '') &&
+      (context.machine.vector === ALIGNMENT || (field.startsWith('[') && /^0{2,4}$/.test(ours))),
+    reason:
+      'A segment register is pushed by 32 bits, zero-extended, or by a move of 16 bits, which leaves the upper half as it was and needs to be aligned to 2 only.',
+    section: 'SDM Vol. 2B, PUSH',
+  },
+  {
+    rows: /^FYL2XP1$/,
+    fields: /^fsw$/,
+    when: (_, { ours, silicon }) => ((Number.parseInt(ours, 16) ^ Number.parseInt(silicon, 16)) & ~0x218) === 0,
+    reason: 'Of an operand outside its range the result is undefined.',
+    section: 'SDM Vol. 2A, FYL2XP1',
+  },
+  {
+    rows: /^F(SIN|COS|SINCOS|PTAN|PATAN|2XM1|YL2X|YL2XP1)$/,
+    fields: /^fsw$/,
+    when: (_, { ours, silicon }) => {
+      const [a, b] = [Number.parseInt(ours, 16), Number.parseInt(silicon, 16)];
+      return ((a ^ b) & ~0x210) === 0 && (b & 0x10) === 0;
+    },
+    reason: 'Intel processors report no underflow of a result that is tiny because the operand is.',
+    section: 'SDM Vol. 1, 8.5.5 "Numeric Underflow Exception (#U)"; 8.3.10',
   },
 ];
 
