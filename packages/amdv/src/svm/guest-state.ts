@@ -1,4 +1,4 @@
-import { type Cpu, Cr0, Cr4, Dr6, Dr7, Efer, Eflags, Gpr, readEflags, Segment, State, writeEflags } from '@minusone/x86';
+import { type Cpu, Cr0, Dr6, Dr7, Efer, Eflags, Gpr, readEflags, Segment, State, writeEflags } from '@minusone/x86';
 import { canonicalHigh, loadSegment, saveSegment } from './segments.ts';
 import * as W from './words.ts';
 
@@ -8,20 +8,10 @@ import * as W from './words.ts';
  */
 
 const CR0_DEFINED = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;
-/** Enable bits of DR7. */
-const DR7_ENABLED = 0xff;
 const DR6_WRITABLE = 0xe00f;
 const DR7_WRITABLE = ~0xd800;
 /** S, code, readable, accessed. */
 const L_ATTRIBUTE = 0x200;
-
-/** The debug registers with what depends on them, where a breakpoint is concerned. `cr4Changed`: bits of CR4 that have just changed. */
-export function setDebugControl(cpu: Cpu, dr7: number, cr4Changed: number): void {
-  const { registers } = cpu;
-  const old = registers.get32(State.dr7);
-  registers.set32(State.dr7, dr7);
-  if (((old | dr7) & DR7_ENABLED) !== 0 && (old !== dr7 || (cr4Changed & Cr4.DE) !== 0)) cpu.debug.changed();
-}
 
 /** Doublewords of the state: entries and exits go by these, not by `Registers`, as that is how all of it becomes straight code. */
 const S = {
@@ -72,7 +62,7 @@ export function loadGuestState(cpu: Cpu, words: Int32Array, at: number, width: n
   words[to + S.CR2] = words[at + W.CR2] as number;
   words[to + S.CR2 + 1] = words[at + W.CR2 + 1] as number;
   words[to + S.DR6] = ((words[at + W.DR6] as number) & DR6_WRITABLE) | Dr6.INITIAL;
-  setDebugControl(cpu, ((words[at + W.DR7] as number) & DR7_WRITABLE) | Dr7.FIXED, oldCr4 ^ cr4);
+  cpu.debug.loadControl(((words[at + W.DR7] as number) & DR7_WRITABLE) | Dr7.FIXED, oldCr4 ^ cr4);
 
   let flags = words[at + W.RFLAGS] as number;
   if (long) flags &= ~Eflags.VM;

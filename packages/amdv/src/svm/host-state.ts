@@ -1,6 +1,5 @@
 import { type PagingControls, pdpteHasReservedBits } from '@minusone/mmu';
 import { type Cpu, Cr4, Dr7, Efer, Eflags, Gpr, readEflags, State, segmentOffset, writeEflags } from '@minusone/x86';
-import { setDebugControl } from './guest-state.ts';
 
 /** Runs of doublewords of the state: ES, CS, SS and DS with their hidden parts; GDTR, IDTR, CR0 and CR4, which stand together. */
 const SEGMENTS: number = segmentOffset(0, 'base') >>> 2;
@@ -77,7 +76,7 @@ export class HostState {
     registers.setGprHalves(Gpr.RSP, this.#rspLow, this.#rspHigh);
     writeEflags(registers, this.#flags);
     registers.set32(State.cpl, 0);
-    setDebugControl(cpu, Dr7.FIXED, cr4Changed);
+    cpu.debug.loadControl(Dr7.FIXED, cr4Changed);
     cpu.jumpTo(this.#ripLow, this.#ripHigh);
     let isSound = true;
     if (this.#cr0 < 0 && (this.#cr4 & Cr4.PAE) !== 0 && (this.#efer & Efer.LMA) === 0) isSound = this.#loadPdptes(cpu);

@@ -1,6 +1,7 @@
 import {
   type Activity,
   type Cpu,
+  Dr7,
   Gpr,
   InterruptShadow,
   readEflags,
@@ -15,7 +16,6 @@ import {
 import { FIELD, type VmcsFieldName } from '../vmcs/fields.ts';
 import { fieldOffset } from '../vmcs/layout.ts';
 import { EntryControl, ExitControl, PinBased, Secondary } from './controls.ts';
-import { debugRegistersLoaded } from './debug-registers.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
 import { update32, update64, wordOf } from './words.ts';
@@ -119,9 +119,8 @@ export const CR0_KEPT = 0x7ffa_ffd0;
 const EFER_LONG = 0x500;
 const PG = 0x8000_0000 | 0;
 const CR4_PAE = 0x20;
-/** DR7: bits 12, 14 and 15 read 0, bit 10 reads 1. */
+/** DR7: bits 12, 14 and 15 read 0. */
 const DR7_ZEROS = 0xd000;
-const DR7_ONE = 0x400;
 const RF = 0x1_0000;
 /** VM and AC: with them the mode changes. */
 const MODE_FLAGS = 0x6_0000;
@@ -157,12 +156,12 @@ export function loadGuestState(op: VmxOperation, region: Region): void {
     registers.set32(State.pat, i32[v + W_GUEST_IA32_PAT]!);
     registers.set32(State.pat + 4, i32[v + W_GUEST_IA32_PAT + 1]!);
   }
-  const oldDr7 = registers.get32(State.dr7);
+  let dr7 = registers.get32(State.dr7);
   if (controls.hasEntry(EntryControl.loadDebugControls)) {
-    registers.set32(State.dr7, (i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | DR7_ONE);
+    dr7 = (i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | Dr7.FIXED;
     cpu.msrs.debugCtl = i32[v + W_GUEST_IA32_DEBUGCTL]! & 3;
   }
-  debugRegistersLoaded(cpu, oldDr7, oldCr4);
+  cpu.debug.loadControl(dr7, oldCr4 ^ cr4);
 
   if (areSegmentsAsKept(region, i32, u16)) i32.set(region.segments, s + SEGMENT_IMAGE);
   else for (const places of SEGMENTS) loadSegment(cpu, places, region, i32, u16);

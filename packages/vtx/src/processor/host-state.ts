@@ -1,6 +1,7 @@
 import {
   Activity,
   ALL_FLAGS,
+  Dr7,
   Gpr,
   guestFault,
   InterruptShadow,
@@ -14,7 +15,6 @@ import {
 import { FIELD, type VmcsFieldName } from '../vmcs/fields.ts';
 import { fieldOffset } from '../vmcs/layout.ts';
 import { ExitControl } from './controls.ts';
-import { debugRegistersLoaded } from './debug-registers.ts';
 import { CR0_KEPT, usesPdptes } from './guest-state.ts';
 import type { VmxOperation } from './operation.ts';
 import type { Region } from './region.ts';
@@ -60,7 +60,6 @@ const TSS = 0x8b;
 const CR4_PAE = 0x20;
 const CR4_PCIDE = 0x2_0000;
 const EFER_LONG = 0x500;
-const DR7_INITIAL = 0x400;
 
 /**
  * 28.5.1 to 28.5.5. The layer is no longer the CPU's; paging and mode follow. Returns false where the PDPTEs of a host with PAE paging are refused (a VMX abort follows).
@@ -82,12 +81,10 @@ export function loadHostState(op: VmxOperation, region: Region, nmiBlocked: bool
   }
   registers.set32(State.sysenterCs, i32[v + W_HOST_IA32_SYSENTER_CS]!);
   registers.set32(State.sysenterCs + 4, 0);
-  const oldDr7 = registers.get32(State.dr7);
   const oldCr4 = registers.get32(State.cr4);
   registers.set32(State.cr0, (registers.get32(State.cr0) & CR0_KEPT) | (i32[v + W_HOST_CR0]! & ~CR0_KEPT));
   const cr4 = i32[v + W_HOST_CR4]!;
   registers.set32(State.cr4, is64Bit ? cr4 | CR4_PAE : cr4 & ~CR4_PCIDE);
-  registers.set32(State.dr7, DR7_INITIAL);
   cpu.msrs.debugCtl = 0;
   if (controls.hasExit(ExitControl.loadIa32Pat)) {
     registers.set32(State.pat, vmcs.low(HOST_IA32_PAT));
@@ -95,7 +92,7 @@ export function loadHostState(op: VmxOperation, region: Region, nmiBlocked: bool
   }
   const efer = controls.hasExit(ExitControl.loadIa32Efer) ? i32[v + W_HOST_IA32_EFER]! : registers.get32(State.efer);
   registers.set32(State.efer, is64Bit ? efer | EFER_LONG : efer & ~EFER_LONG);
-  debugRegistersLoaded(cpu, oldDr7, oldCr4);
+  cpu.debug.loadControl(Dr7.FIXED, oldCr4 ^ registers.get32(State.cr4));
 
   loadSegments(op, region, is64Bit);
   registers.set32(State.gdtrLimit, 0xffff);

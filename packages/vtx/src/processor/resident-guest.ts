@@ -1,8 +1,5 @@
-import { Activity, type Cpu, InterruptShadow, State } from '@minusone/x86';
-import { BREAKPOINTS, debugRegistersLoaded } from './debug-registers.ts';
+import { Activity, type Cpu, Dr7, InterruptShadow, State } from '@minusone/x86';
 import type { Region } from './region.ts';
-
-const DR7_INITIAL = 0x400;
 
 /**
  * A guest that stays in the processor when it exits. Where the hypervisor is TypeScript alone, no instruction of a host is ever executed: then its state is not loaded (SDM Vol. 3C,
@@ -53,12 +50,10 @@ export class ResidentGuest {
     cpu.pendingDebug = 0;
     cpu.nmiBlocked = nmiBlocked;
     cpu.monitorArmed = false;
-    const dr7 = registers.get32(State.dr7);
-    if ((dr7 & BREAKPOINTS) === 0) return;
+    if ((registers.get32(State.dr7) & Dr7.BREAKPOINTS) === 0) return;
     // The hypervisor may change DR0 to DR3, which no VMCS holds: the entry is to look at them.
     this.#region = undefined;
-    registers.set32(State.dr7, DR7_INITIAL);
-    debugRegistersLoaded(cpu, dr7, registers.get32(State.cr4));
+    cpu.debug.loadControl(Dr7.FIXED, 0);
   }
 
   /** The processor is its own again, or another guest's. */

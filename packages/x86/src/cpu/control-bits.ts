@@ -52,7 +52,8 @@ export const Efer = {
 /** Bits of DR6 (SDM Vol. 3B, 17.2.3) and the value of its reserved bits. */
 export const Dr6 = { B0: 1, B1: 2, B2: 4, B3: 8, BD: 0x2000, BS: 0x4000, BT: 0x8000, INITIAL: -0xf010 } as const;
 /** Bits of DR7 (SDM Vol. 3B, 17.2.4). */
-export const Dr7 = { GD: 0x2000, FIXED: 0x400 } as const;
+/** BREAKPOINTS: L0 to G3. */
+export const Dr7 = { BREAKPOINTS: 0xff, GD: 0x2000, FIXED: 0x400 } as const;
 
 /** Bits of IA32_DEBUGCTL. */
 export const DebugCtl = { LBR: 0x1, BTF: 0x2 } as const;

@@ -28,6 +28,14 @@ export class DebugRegisters {
     this.#cpu = cpu;
   }
 
+  /** For entries and exits of a layer: DR7 as it is then, with bits of CR4 that have just changed. Only where a breakpoint is concerned is there anything to do. */
+  loadControl(dr7: number, cr4Changed: number): void {
+    const { registers } = this.#cpu;
+    const old = registers.get32(State.dr7);
+    registers.set32(State.dr7, dr7);
+    if (((old | dr7) & Dr7.BREAKPOINTS) !== 0 && (old !== dr7 || (cr4Changed & Cr4.DE) !== 0)) this.changed();
+  }
+
   /** To be called after DR0 to DR3, DR7 or CR4.DE changed. */
   changed(): void {
     const { registers } = this.#cpu;
