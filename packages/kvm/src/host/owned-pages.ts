@@ -1,4 +1,4 @@
-import type { MachineMemory } from '@minusone/memory';
+import { type MachineMemory, PAGE_BYTES } from '@minusone/memory';
 import type { HostPages } from './host-pages.ts';
 import type { PageAllocator } from './page-allocator.ts';
 
@@ -15,7 +15,7 @@ export class OwnedPages implements HostPages {
   }
   allocate(pages = 1): number {
     const hpa = this.#allocator.allocate(pages);
-    this.#owned.set(hpa, pages * 4096);
+    this.#owned.set(hpa, pages * PAGE_BYTES);
     return hpa;
   }
   free(hpa: number): void {

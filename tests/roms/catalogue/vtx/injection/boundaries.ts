@@ -4,7 +4,7 @@ import { note } from '../../../prelude/vtx-host.ts';
 import type { Fields } from '../../../prelude/vtx-modes.ts';
 import type { Rom } from '../../../rom.ts';
 import { vtxRom } from '../vtx-rom.ts';
-import { exception, type FrameOptions, frame, ICEBP, interrupt, intN, NMI, trap } from './event.ts';
+import { EVENTS, exception, type FrameOptions, frame, interrupt, intN, NMI, trap } from './event.ts';
 
 const DB_EXITS = 1 << 1;
 const Pending = { b0: 1, b3: 8, enabled: 0x1000, bs: 0x4000 } as const;
@@ -26,15 +26,6 @@ const delivered = (qualification: string): FrameOptions => ({
 const BLOCKED: Fields = { GUEST_INTERRUPTIBILITY_INFO: MOV_SS, GUEST_RFLAGS: TF };
 
 const TIMER: FrameOptions = { controls: { pin: ['activateVmxPreemptionTimer'] }, fields: { VMX_PREEMPTION_TIMER_VALUE: 0 } };
-
-const EVENTS: readonly (readonly [string, Fields])[] = [
-  ['an interrupt', interrupt()],
-  ['an NMI', NMI],
-  ['UD', exception(6)],
-  ['INT n', intN()],
-  ['INT3', trap(3)],
-  ['INT1', ICEBP],
-];
 
 export const boundaryRoms: readonly Rom[] = [
   vtxRom(

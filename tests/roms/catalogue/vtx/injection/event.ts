@@ -23,6 +23,16 @@ export const intN = (vector = 0x31, length = 2): Fields => event('int', vector, 
 export const trap = (vector: number, length = 1): Fields => event('trap', vector, { length });
 export const ICEBP: Fields = event('icebp', 1, { length: 1 });
 
+/** One of each type. */
+export const EVENTS: readonly (readonly [string, Fields])[] = [
+  ['an interrupt', interrupt()],
+  ['an NMI', NMI],
+  ['UD', exception(6)],
+  ['INT n', intN()],
+  ['INT3', trap(3)],
+  ['INT1', ICEBP],
+];
+
 /** 32-bit code in ring 3. */
 export const RING_3_32: Fields = {
   GUEST_CS_SELECTOR: Selector.code3,

@@ -2,7 +2,7 @@ import type { VtxAttempt } from '../../../prelude/vtx-attempt.ts';
 import type { Fields } from '../../../prelude/vtx-modes.ts';
 import type { Rom } from '../../../rom.ts';
 import { vtxRom } from '../vtx-rom.ts';
-import { event, exception, frame, ICEBP, inject, interrupt, intN, NMI, trap } from './event.ts';
+import { EVENTS, event, exception, frame, ICEBP, inject, interrupt, intN, NMI, trap } from './event.ts';
 
 const VIRTUAL_NMIS = { pin: ['nmiExiting', 'virtualNmis'] } as const;
 const Blocking = { sti: 1, movSs: 2, smi: 4, nmi: 8, enclave: 16 } as const;
@@ -20,15 +20,6 @@ const asleep = (label: string, injected: Fields, activity: number, more: Paramet
   frame(label, injected, { ...more, fields: { GUEST_ACTIVITY_STATE: activity, ...more.fields } });
 
 const WAKES = { bochs: 'injects any event in HLT; SDM Vol. 3C 27.3.1.5.', manual: REFUSED };
-
-const EVENTS: readonly (readonly [string, Fields])[] = [
-  ['an interrupt', interrupt()],
-  ['an NMI', NMI],
-  ['UD', exception(6)],
-  ['INT n', intN()],
-  ['INT3', trap(3)],
-  ['INT1', ICEBP],
-];
 
 export const refusalRoms: readonly Rom[] = [
   vtxRom('vtx-inject-invalid', 'VM-entry fields that VM entry refuses with VMfailValid(7) (SDM Vol. 3C 27.2.1.3)', [
