@@ -79,7 +79,7 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
   'vtx-entry-msr-refused': change(`${PROCESSOR}/entry.ts`, 'failure !== undefined && failure.reason !== 34', 'failure !== undefined'),
   'vtx-exit-msr-store': areas('cpu.physical.write64(at + 8, cpu.msrs.read(index))', 'cpu.physical.write64(at, cpu.msrs.read(index))'),
   'vtx-exit-msr-load': areas('return load(op, VM_EXIT_MSR_LOAD_COUNT, VM_EXIT_MSR_LOAD_ADDR) === 0;', 'return true;'),
-  'vtx-host-registers': hostState('registers.set32(State.dr7, DR7_INITIAL);', ''),
+  'vtx-host-registers': hostState('loadControl(Dr7.FIXED,', 'loadControl(registers.get32(State.dr7),'),
   'vtx-host-segments': hostState('registers.set32(State.idtrLimit, 0xffff);', ''),
   'vtx-host-msrs': hostState('registers.set32(State.sysenterCs, i32[v + W_HOST_IA32_SYSENTER_CS]!);', ''),
   'vtx-failed-entry': change(
@@ -91,7 +91,7 @@ export const vtxEntryMutations: Readonly<Record<string, Mutation>> = {
     "if (region !== undefined) region.vmcs.launchState = 'clear';",
     "if (op.current !== undefined) op.current.vmcs.launchState = 'clear';",
   ),
-  'vtx-entry-loads': guestState('(i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | DR7_ONE', 'i32[v + W_GUEST_DR7]!'),
+  'vtx-entry-loads': guestState('(i32[v + W_GUEST_DR7]! & ~DR7_ZEROS) | Dr7.FIXED', 'i32[v + W_GUEST_DR7]!'),
   'vtx-entry-segments': guestState(
     'i32[v + p.attributesWord]!, i32[v + p.limitWord]!, low, high',
     'i32[v + p.attributesWord]!, -1, low, high',
